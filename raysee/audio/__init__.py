@@ -1,0 +1,1 @@
+"""Bytes -> samples: decode, mix, resample, find speech, cut windows."""

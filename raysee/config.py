@@ -1,0 +1,56 @@
+"""Frozen configurations and their fingerprints: two results are comparable where these are equal."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Config(BaseModel):
+    """Base of every configuration: cannot change, refuses unknown fields, has a fingerprint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits that change with any field."""
+        return fingerprint(self.model_dump(mode="json"))
+
+
+def fingerprint(value: Any) -> str:
+    """Twelve hexadecimal digits of a JSON value, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class TrainingConfig(Config):
+    """How one network is fitted. Defaults: Keesing et al. 2020, section 4.2 (Aldeneh's batch size)."""
+
+    epochs: int = Field(50, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    adam_eps: float = Field(1e-7, gt=0)  # Keras's default; PyTorch's is 1e-8
+    seed: int = Field(0, ge=0, lt=2**32)
+    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: mixed precision by torch.autocast
+
+
+class RunConfig(Config):
+    """What a cross-validated training is."""
+
+    corpus: str
+    features: str
+    model: str
+    size: Literal["published", "debug"] = "published"
+    protocol: str = "strict"
+    labels: tuple[str, ...] = ()  # empty: all of the corpus's
+    repeats: int = Field(1, ge=1)
+    training: TrainingConfig = TrainingConfig()
+
+
+class ScoreConfig(Config):
+    """How a recording is cut and scored."""
+
+    window_s: float = Field(4.0, ge=0.1)
+    hop_s: float = Field(2.0, ge=0.02)
+    min_speech: float = Field(0.3, ge=0, le=1)  # share of a window that must be speech
+    batch_size: int = Field(64, ge=1)

@@ -1,0 +1,47 @@
+"""Connecting to Ray, quietly."""
+
+import logging
+import os
+import socket
+
+import ray
+from ray.data import DataContext
+
+from raysee.errors import UnreachableError
+
+
+def connect() -> None:
+    """Connect to the cluster of RAY_ADDRESS, or start one on this machine; nothing happens where it is done.
+
+    Ray's own chatter stays in its session's log folder, errors apart. Raises UnreachableError.
+    """
+    if not ray.is_initialized():
+        address = os.environ.get("RAY_ADDRESS")
+        # Two logical CPUs at least: with one, a stage that feeds another could wait for itself.
+        local = {"address": "local", "num_cpus": max(2, os.cpu_count() or 1), "include_dashboard": False}
+        try:
+            _knock(address or "")
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if address else local))
+        except (OSError, RuntimeError, ValueError) as error:
+            if address is None:
+                raise UnreachableError(
+                    f"Ray cannot start on this machine ({error}): see that HOME and /tmp are writable."
+                ) from error
+            raise UnreachableError(
+                f"No Ray cluster answers at RAY_ADDRESS={address} ({error}): "
+                "start it, or unset RAY_ADDRESS to use this machine."
+            ) from error
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # Nothing here is meant to be pickled into a table: an object that Arrow cannot hold is a mistake.
+    context.enable_fallback_to_arrow_object_ext_type = False
+    for name in ("ray", "ray.data", "ray.train", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _knock(address: str) -> None:
+    """Fail within seconds where nobody listens; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=5).close()

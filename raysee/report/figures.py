@@ -1,0 +1,214 @@
+"""Pictures as PNG data URIs. Nothing in here touches matplotlib's global state, so it may run in any thread."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+from raysee.audio.decode import Samples
+from raysee.training.fit import Epoch
+
+#: Okabe and Ito's colours and a few more. Any two of the first nine differ by 16 or more (CIE76) in the eyes of
+#: people with each of the three kinds of colour blindness, as simulated after Machado et al. 2009.
+COLOURS: dict[str, str] = {
+    "anger": "#D55E00",
+    "happiness": "#F0E442",
+    "sadness": "#0072B2",
+    "fear": "#CC79A7",
+    "surprise": "#E69F00",
+    "disgust": "#009E73",
+    "neutral": "#C4C4C4",
+    "boredom": "#6A2C70",
+    "calm": "#56B4E9",
+    "unknown": "#111111",
+}
+_ANY_OTHER = "#555555"
+_INK, _FAINT, _ACCENT, _WARNING = "#222222", "#B0B0B0", "#0B4F8A", "#8A3B00"
+_DOTS_PER_INCH = 144
+_CSS_PIXELS_PER_INCH = 96
+_ENVELOPE_COLUMNS = 400
+
+
+class Picture(NamedTuple):
+    """A data URI and the size in CSS pixels at which it is to be shown."""
+
+    src: str
+    width: int
+    height: int
+
+
+class Span(NamedTuple):
+    """A scored window of one channel, and its class probabilities."""
+
+    start_s: float
+    end_s: float
+    probabilities: Sequence[float]
+
+
+class Curve(NamedTuple):
+    """The epochs of one training, and the one whose weights were kept."""
+
+    epochs: Sequence[Epoch]
+    chosen_epoch: int
+
+
+def colour(label: str) -> str:
+    """The colour of an emotion, the same in every picture and table."""
+    return COLOURS.get(label, _ANY_OTHER)
+
+
+def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str], *, synthetic: bool) -> Picture:
+    """Counts as text over each true class's shares as shades; rows are true."""
+    matrix = np.array(counts)
+    totals = matrix.sum(axis=1, keepdims=True)
+    shares = matrix / np.maximum(totals, 1)
+    size = 1.9 + 0.56 * len(labels)
+    figure, (axes,) = _figure(size + 1.0, size, 1, synthetic)
+    shades = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*matrix.shape):
+        ink = "white" if shares[row, column] > 0.55 else _INK
+        weight = "bold" if row == column else "normal"
+        axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink, fontsize=9, weight=weight)
+    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(labels)), [f"{label} ({total})" for label, (total,) in zip(labels, totals, strict=True)])
+    axes.set_xlabel("predicted", fontsize=9)
+    axes.set_ylabel("true (count)", fontsize=9)
+    axes.tick_params(length=0)
+    bar = figure.colorbar(shades, ax=axes, shrink=0.7, format=PercentFormatter(1.0))
+    bar.set_label("of the true class", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    return _picture(figure)
+
+
+def learning_curves(folds: Sequence[Curve], final: Curve, *, synthetic: bool) -> Picture:
+    """Training loss, and validation UAR where there is one, of every fold and of the delivered model."""
+    validated = all(epoch.validation_uar is not None for fold in folds for epoch in fold.epochs)
+    figure, panels = _figure(9.4 if validated else 5.4, 3.1, 2 if validated else 1, synthetic)
+    for curve in [*folds, final]:
+        line, dot, width = (_ACCENT, _ACCENT, 1.8) if curve is final else (_FAINT, "#6E6E6E", 0.9)
+        numbers = [epoch.epoch for epoch in curve.epochs]
+        series = [[epoch.train_loss for epoch in curve.epochs]]
+        if validated:
+            series.append([100 * (epoch.validation_uar or 0.0) for epoch in curve.epochs])
+        for axes, values in zip(panels, series, strict=True):
+            axes.plot(numbers, values, color=line, linewidth=width)
+            axes.scatter(curve.chosen_epoch, values[numbers.index(curve.chosen_epoch)], 14 * width, color=dot, zorder=3)
+    for axes, title in zip(panels, ("training loss", "validation UAR (%)"), strict=False):
+        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_xlabel("epoch", fontsize=9)
+        axes.set_xlim(0.5, len(final.epochs) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
+        axes.grid(alpha=0.25)
+    handles = [panels[0].lines[0], panels[0].lines[-1], panels[0].collections[0]]
+    panels[0].legend(handles, ["folds", "delivered model", "chosen epoch"], fontsize=8, frameon=False)
+    return _picture(figure)
+
+
+def clip(
+    samples: Samples,
+    sample_rate_hz: int,
+    log_mels: npt.NDArray[np.float32],
+    *,
+    longest_s: float,
+    synthetic: bool,
+) -> Picture:
+    """A waveform, scaled to its own peak, above its log-mels (num_frames, num_bands); `longest_s` is the time axis."""
+    figure, (above, below) = _figure(3.4, 2.3, 2, synthetic, stacked=(1, 2))
+    duration_s = len(samples) / sample_rate_hz
+    columns = np.array_split(samples, min(_ENVELOPE_COLUMNS, len(samples)))
+    times = np.linspace(0, duration_s, len(columns))
+    lowest, highest = [part.min() for part in columns], [part.max() for part in columns]
+    above.fill_between(times, lowest, highest, color=_ACCENT, linewidth=0.4)
+    peak = max(float(np.abs(samples).max()), 1e-6)
+    above.set_ylim(-peak, peak)
+    above.set_axis_off()
+    loudest = float(log_mels.max())
+    below.imshow(
+        log_mels.T,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        interpolation="nearest",
+        vmin=loudest - 12,  # about 52 dB: what lies below is the room
+        vmax=loudest,
+        extent=(0, duration_s, 0, log_mels.shape[1]),
+    )
+    below.set_ylabel("mel band", fontsize=8)
+    below.set_xlabel("s", fontsize=8, labelpad=0)
+    for axes in (above, below):
+        axes.set_xlim(0, longest_s)
+    return _picture(figure)
+
+
+def over_time(
+    channels: dict[int, Sequence[Span]], labels: Sequence[str], duration_s: float, *, synthetic: bool
+) -> Picture:
+    """Stacked class probabilities of each channel of a call on one axis of time; blank where nothing was scored."""
+    figure, panels = _figure(10.2, 0.75 + 0.95 * len(channels), len(channels), synthetic, stacked=(1,) * len(channels))
+    for axes, (channel, spans) in zip(panels, channels.items(), strict=True):
+        if spans:
+            edges, probabilities = _averaged(spans)
+            below = np.zeros(len(probabilities))
+            for label, share in zip(labels, probabilities.T, strict=True):
+                axes.stairs(below + share, edges, baseline=below, fill=True, color=colour(label), linewidth=0)
+                below = below + share
+        axes.set_ylabel(channel_name(channel, len(channels)).replace(" ", "\n"), fontsize=8)
+        axes.set_xlim(0, duration_s)
+        axes.set_ylim(0, 1)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_yticks([0, 0.5, 1])
+        axes.label_outer()
+    panels[-1].xaxis.set_major_locator(MaxNLocator(10, steps=[1, 1.5, 2, 3, 6, 10]))
+    panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda second, _: f"{int(second) // 60}:{int(second) % 60:02}"))
+    panels[-1].set_xlabel("time (minutes:seconds)", fontsize=8, labelpad=1)
+    return _picture(figure)
+
+
+def channel_name(channel: int, num_channels: int) -> str:
+    """The number of a channel, which counts from 0, and its side where the recording has two."""
+    return f"{channel} ({('left', 'right')[channel]})" if num_channels == 2 else str(channel)
+
+
+def _averaged(spans: Sequence[Span]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Edges (num_steps + 1,) and probabilities (num_steps, num_labels): windows overlap, and each step is the mean of
+    the windows over it; NaN where there is none."""
+    starts = np.round([span.start_s for span in spans], 3)
+    ends = np.round([span.end_s for span in spans], 3)
+    edges = np.unique(np.concatenate([starts, ends]))
+    inside = (starts <= edges[:-1, None]) & (edges[1:, None] <= ends)  # (num_steps, num_windows)
+    windows = inside.sum(axis=1, keepdims=True)
+    total = inside @ np.array([span.probabilities for span in spans], dtype=np.float64)
+    return edges, np.where(windows > 0, total / np.maximum(windows, 1), np.nan)
+
+
+def _figure(
+    width: float, height: float, panels: int, synthetic: bool, stacked: tuple[int, ...] | None = None
+) -> tuple[Figure, list[Axes]]:
+    """A figure in inches and its axes, side by side or `stacked` with these relative heights on one axis of time."""
+    figure = Figure(figsize=(width, height), dpi=_DOTS_PER_INCH, layout="constrained")
+    if stacked:
+        grid = figure.subplots(panels, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": stacked})
+    else:
+        grid = figure.subplots(1, panels, squeeze=False)
+    axes: list[Axes] = list(grid.flat)
+    for one in axes:
+        one.tick_params(labelsize=8, color=_FAINT)
+        for spine in one.spines.values():
+            spine.set_color(_FAINT)
+    if synthetic:  # a picture that is copied out of its page must still say so
+        figure.suptitle("synthetic", x=0.99, ha="right", fontsize=8, weight="bold", color=_WARNING)
+    return figure, axes
+
+
+def _picture(figure: Figure) -> Picture:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
+    width, height = (round(inches * _CSS_PIXELS_PER_INCH) for inches in figure.get_size_inches())
+    return Picture(f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}", width, height)

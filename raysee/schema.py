@@ -1,0 +1,168 @@
+"""The Arrow schema of every dataset that a stage hands to the next, with units in the names of its columns.
+
+Anything that reads Parquet can look in between: no column needs raysee or Ray to be understood.
+"""
+
+import pyarrow as pa
+
+from raysee.errors import StorageError
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+_FLOATS = pa.list_(pa.field("element", pa.float32(), nullable=False))
+_STRINGS = pa.list_(pa.field("element", pa.string(), nullable=False))
+
+#: One row a clip: where its sound lies, who speaks, which emotion.
+UTTERANCES = pa.schema(
+    [
+        _required("clip_id", pa.string()),  # unique in its corpus: the file's stem
+        _required("corpus", pa.string()),
+        _required("uri", pa.string()),
+        pa.field("start_s", pa.float64()),  # null: from the beginning of the file
+        pa.field("end_s", pa.float64()),  # null: to its end
+        _required("size_bytes", pa.int64()),
+        _required("speaker", pa.string()),
+        pa.field("gender", pa.string()),  # "female", "male", or null where the corpus does not say
+        pa.field("session", pa.string()),
+        pa.field("sentence", pa.string()),
+        pa.field("intensity", pa.string()),
+        pa.field("repetition", pa.string()),
+        _required("language", pa.string()),  # BCP 47
+        _required("label", pa.string()),  # the corpus's own category, in English
+        _required("emotion", pa.string()),  # the canonical emotion that it maps to, see emotions.py
+    ]
+)
+
+#: One row a clip: the array that a front-end made of it, flat and row-major, and its shape.
+FEATURES = pa.schema(
+    [
+        _required("clip_id", pa.string()),
+        _required("content_sha256", pa.string()),  # of the audio file's bytes
+        _required("duration_s", pa.float64()),
+        _required("sample_rate_hz", pa.int32()),  # of the file, before resampling
+        _required("shape", pa.list_(pa.field("element", pa.int32(), nullable=False))),
+        _required("values", pa.large_list(pa.field("element", pa.float32(), nullable=False))),
+    ]
+)
+
+#: One row a test clip and repeat: what a model that never trained on it says.
+PREDICTIONS = pa.schema(
+    [
+        _required("clip_id", pa.string()),
+        _required("speaker", pa.string()),
+        _required("repeat", pa.int32()),
+        _required("fold", pa.int32()),
+        _required("label", pa.string()),
+        _required("predicted", pa.string()),
+        _required("labels", _STRINGS),  # the order of the probabilities
+        _required("probabilities", _FLOATS),
+    ]
+)
+
+#: One row a recording that is to be scored, and the shard of the night's work that it belongs to.
+CALL_PLAN = pa.schema(
+    [
+        _required("call_id", pa.string()),  # of uri, size and etag: a replaced recording is another call
+        _required("uri", pa.string()),
+        _required("size_bytes", pa.int64()),
+        _required("etag", pa.string()),
+        _required("shard", pa.int32()),
+        _required("synthetic", pa.bool_()),  # made by raysee.synthesis
+    ]
+)
+
+#: One row a scored stretch of speech on one channel.
+SEGMENTS = pa.schema(
+    [
+        _required("call_id", pa.string()),
+        _required("channel", pa.int32()),  # 0 is left
+        _required("start_s", pa.float64()),
+        _required("end_s", pa.float64()),
+        _required("level_dbfs", pa.float32()),
+        _required("labels", _STRINGS),
+        _required("probabilities", _FLOATS),
+        _required("label", pa.string()),
+        _required("confidence", pa.float32()),  # the probability of `label`
+    ]
+)
+
+#: One row a channel of a call: the mean of its segments' probabilities (S003's mean prediction).
+CALLS = pa.schema(
+    [
+        _required("call_id", pa.string()),
+        _required("uri", pa.string()),
+        _required("channel", pa.int32()),
+        _required("num_channels", pa.int32()),
+        _required("sample_rate_hz", pa.int32()),
+        _required("duration_s", pa.float64()),
+        _required("speech_s", pa.float64()),
+        _required("num_segments", pa.int32()),
+        _required("labels", _STRINGS),
+        pa.field("probabilities", _FLOATS),  # null where no speech was found
+        pa.field("label", pa.string()),
+        pa.field("confidence", pa.float32()),
+    ]
+)
+
+#: One row a thing that could not be used, and why. Nothing is dropped without one.
+REJECTS = pa.schema(
+    [
+        _required("id", pa.string()),  # clip_id or call_id; the uri where there is neither
+        _required("uri", pa.string()),
+        _required("stage", pa.string()),
+        _required("error", pa.string()),  # the class, to count by
+        _required("message", pa.string()),  # the sentence, to read
+    ]
+)
+
+
+def check(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return `table` with the columns of `schema` in its order and its widths of numbers; metadata is kept.
+
+    Raises StorageError where a column is missing, is of another kind, or holds a null where none may be.
+    """
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise StorageError(
+            f"Columns {', '.join(missing)} are missing; found {', '.join(table.column_names) or 'none'}. "
+            "The file was not written by this version of raysee: write it again."
+        )
+    table = table.select(schema.names)
+    for field, column in zip(schema, table.columns, strict=True):
+        if _kind(column.type) not in (_kind(field.type), "null"):
+            raise StorageError(f"Column {field.name} has type {column.type}, expected {field.type}: write it again.")
+        if not field.nullable and (nulls := _nulls(column)):
+            raise StorageError(f"Column {field.name} holds {nulls} nulls; it may hold none.")
+    try:
+        return table.cast(schema).replace_schema_metadata(table.schema.metadata)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise StorageError(f"A column holds what its type cannot: {error}") from error
+
+
+def _kind(kind: pa.DataType) -> str:
+    """What may be cast into each other: numbers of any width, strings, lists."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list of {_kind(kind.value_type)}"
+    if pa.types.is_integer(kind):
+        return "integer"
+    if pa.types.is_floating(kind):
+        return "floating point"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "string"
+    return str(kind)
+
+
+def _nulls(column: pa.ChunkedArray) -> int:
+    """Nulls in a column, and in its lists."""
+    nulls = int(column.null_count)
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        nulls += sum(int(chunk.flatten().null_count) for chunk in column.chunks)
+    return nulls
+
+
+def empty(schema: pa.Schema) -> pa.Table:
+    """A table of no rows."""
+    return schema.empty_table()

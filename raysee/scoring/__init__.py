@@ -1,0 +1,1 @@
+"""A call -> windows of speech by channel -> probabilities -> their mean by channel. No Ray in here."""

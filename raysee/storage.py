@@ -1,0 +1,279 @@
+"""Files and objects alike: list, read, and write whole or not at all.
+
+A place is a URI, `s3://bucket/key` or `file:///path`; a bare path means a file. S3's endpoint, region and credentials
+come from the usual AWS variables (AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, ...), profiles and roles.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import urllib.parse
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import botocore.exceptions
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raysee import schema as schemas
+from raysee.errors import MissingError, StorageError, UnreachableError
+
+
+class FileInfo(NamedTuple):
+    """A file or object: where, how large, and a tag that changes when it is replaced."""
+
+    uri: str
+    size_bytes: int
+    etag: str
+
+
+def normalise(place: str | os.PathLike[str]) -> str:
+    """The URI of a place, without a trailing slash; StorageError for a scheme other than file and s3."""
+    text = os.fspath(place)
+    scheme, separator, rest = text.partition("://")
+    if not separator and text.strip():
+        return pathlib.Path(text).expanduser().absolute().as_uri().rstrip("/")
+    if scheme == "file" and rest.startswith("/"):
+        return pathlib.Path(urllib.parse.unquote(rest)).as_uri().rstrip("/")
+    if scheme == "s3" and rest.strip("/"):
+        return text.rstrip("/")
+    raise StorageError(f"{text!r} is not a place that raysee can use: give s3://bucket/..., file:///... or a path.")
+
+
+def join(uri: str, *names: str) -> str:
+    """`uri` with `names` below it; empty names are passed over."""
+    return "/".join([uri.rstrip("/"), *filter(None, names)])
+
+
+def local_folder(place: str) -> pathlib.Path:
+    """A folder of this machine, created where it is not there. StorageError where it cannot be one."""
+    uri = normalise(place)
+    if uri.startswith("s3://"):
+        raise StorageError(f"{place} is no folder of this machine: write there, then copy it to the bucket.")
+    with _explained(uri):
+        path = pathlib.Path(_path(uri))
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def basename(uri: str) -> str:
+    """The last part of a URI, with its ending."""
+    return _path(uri).rsplit("/", 1)[-1]
+
+
+def list_files(uri: str) -> list[FileInfo]:
+    """Every file below `uri`, sorted by URI. StorageError where there is no such place or it cannot be listed."""
+    uri = normalise(uri)
+    with _explained(uri):
+        filesystem, path = _filesystem(uri), _path(uri)
+        # Without being told, a file system passes over a folder that it may not read.
+        strict = {} if uri.startswith("s3://") else {"on_error": "raise"}
+        found = filesystem.find(path, detail=True, **strict)
+        if not found and not filesystem.exists(path):
+            raise FileNotFoundError(uri)
+        files = [
+            FileInfo(_uri(uri, name), int(info["size"]), _etag(info))
+            for name, info in found.items()
+            if not name.endswith(".tmp")
+        ]
+    return sorted(files)
+
+
+def exists(uri: str) -> bool:
+    """Whether a file or object is there."""
+    with _explained(uri):
+        return bool(_filesystem(uri).exists(_path(uri)))
+
+
+def names(uri: str) -> set[str]:
+    """The names directly below a folder, none where it does not exist."""
+    with _explained(uri):
+        try:
+            return {name.rsplit("/", 1)[-1] for name in _filesystem(uri).ls(_path(uri), detail=False)}
+        except FileNotFoundError:
+            return set()
+
+
+def read_bytes(uri: str) -> bytes:
+    """The whole of a file."""
+    with _explained(uri):
+        if not uri.startswith("s3://"):
+            return pathlib.Path(_path(uri)).read_bytes()
+        data: bytes = _filesystem(uri).cat_file(_path(uri))
+        return data
+
+
+def read_each(uris: Sequence[str], *, ahead: int = 16) -> Iterator[bytes | MissingError]:
+    """The bytes of each file in turn, or the error that says that it is not there.
+
+    Objects are fetched up to `ahead` at a time, because each costs a round trip; files are not worth a thread.
+    Raises StorageError for everything else: a store that refuses or does not answer says nothing about the file.
+    """
+
+    def read(uri: str) -> bytes | MissingError:
+        try:
+            return read_bytes(uri)
+        except MissingError as error:
+            return error
+
+    if not any(uri.startswith("s3://") for uri in uris):
+        yield from map(read, uris)
+        return
+    with concurrent.futures.ThreadPoolExecutor(ahead) as pool:
+        waiting: collections.deque[concurrent.futures.Future[bytes | MissingError]] = collections.deque()
+        for uri in uris:
+            waiting.append(pool.submit(read, uri))
+            if len(waiting) == ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def write_bytes(uri: str, data: bytes | memoryview) -> None:
+    """Write a file whole or not at all: an S3 put is; a local file is renamed into its place."""
+    with _explained(uri):
+        path = _path(uri)
+        if uri.startswith("s3://"):
+            _filesystem(uri).pipe_file(path, bytes(data))
+            return
+        target = pathlib.Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            temporary.write_bytes(data)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def make_bucket(uri: str) -> None:
+    """Create an S3 bucket where there is none."""
+    with _explained(uri), contextlib.suppress(FileExistsError):
+        # Not mkdir, which would name the region as a constraint, and "us-east-1" is not one.
+        _filesystem(uri).call_s3("create_bucket", Bucket=_path(uri))
+
+
+def remove(uri: str) -> None:
+    """Delete a folder and all below it; nothing happens where there is none."""
+    with _explained(uri), contextlib.suppress(FileNotFoundError):
+        _filesystem(uri).rm(_path(uri), recursive=True)
+
+
+def write_table(uri: str, table: pa.Table, schema: pa.Schema) -> None:
+    """Write one Parquet file whole, after checking it against its schema.
+
+    Floats are split into byte streams before zstd: a third smaller than plain for log-mels, and hardly slower.
+    """
+    buffer = pa.BufferOutputStream()
+    checked = schemas.check(table, schema)
+    floats = [name for name in checked.column_names if _holds_float32(checked.schema.field(name).type)]
+    pq.write_table(
+        checked,
+        buffer,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=[name for name in checked.column_names if name not in floats],
+        use_byte_stream_split=[_leaf(checked.schema.field(name)) for name in floats],
+    )
+    write_bytes(uri, memoryview(buffer.getvalue()))
+
+
+def read_table(uri: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    """A Parquet file, or all `part-*.parquet` of a folder in the order of their names; no parts make no rows.
+
+    Only `columns` are read where they are given. Raises StorageError where the place or a column is missing.
+    """
+    uri = normalise(uri)
+    if uri.endswith(".parquet"):
+        parts = [uri]
+    else:
+        parts = [join(uri, name) for name in sorted(names(uri)) if name.startswith("part-")]
+    wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    tables = [schemas.check(_read_part(part, wanted.names), wanted) for part in parts]
+    return pa.concat_tables(tables) if tables else schemas.empty(wanted)
+
+
+def _read_part(uri: str, columns: Sequence[str]) -> pa.Table:
+    data = read_bytes(uri)
+    try:
+        return pq.read_table(pa.BufferReader(data), columns=columns)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StorageError(
+            f"{uri} is not a readable Parquet file ({error}): delete it and run its stage again."
+        ) from error
+
+
+def _holds_float32(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_float32(kind))
+
+
+def _leaf(field: pa.Field) -> str:
+    """Parquet's name of the column that holds a field's numbers."""
+    nested = pa.types.is_list(field.type) or pa.types.is_large_list(field.type)
+    return f"{field.name}.list.element" if nested else field.name
+
+
+def _filesystem(uri: str) -> Any:
+    if uri.startswith("s3://"):
+        return fsspec.filesystem(
+            "s3",
+            # Named here, because connections are kept by what they were made with.
+            endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
+            client_kwargs={"region_name": os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")},
+            use_listings_cache=False,  # other processes write while this one lists
+            config_kwargs={
+                "connect_timeout": 5,
+                "read_timeout": 60,
+                "retries": {"mode": "standard", "max_attempts": 4},
+            },
+        )
+    return fsspec.filesystem("file")
+
+
+def _path(uri: str) -> str:
+    scheme, _, rest = uri.partition("://")
+    if scheme == "s3":
+        return rest
+    return urllib.parse.unquote(rest)
+
+
+def _uri(root: str, path: str) -> str:
+    return f"s3://{path}" if root.startswith("s3://") else pathlib.Path(path).as_uri()
+
+
+def _etag(info: dict[str, Any]) -> str:
+    return str(info["ETag"]).strip('"') if "ETag" in info else f"{info['mtime']:.6f}"
+
+
+@contextlib.contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """Turn what a file system raises into one sentence with the next step."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except botocore.exceptions.NoCredentialsError as error:
+        raise StorageError(
+            f"No credentials for {uri}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role."
+        ) from error
+    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
+        raise UnreachableError(
+            f"The object store of {uri} does not answer ({error}): check AWS_ENDPOINT_URL and the network."
+        ) from error
+    except botocore.exceptions.BotoCoreError as error:
+        raise StorageError(f"The object store refuses {uri}: {error}. Check the AWS settings.") from error
+    except FileNotFoundError as error:
+        bucket = " or its bucket" if uri.startswith("s3://") else ""
+        raise MissingError(
+            f"{uri}{bucket} does not exist: check the spelling, and that the stage before has run."
+        ) from error
+    except PermissionError as error:
+        raise StorageError(f"No permission for {uri} ({error}): check the credentials and their rights.") from error
+    except (OSError, ValueError) as error:  # ValueError: an endpoint that is no URL
+        raise StorageError(f"{uri} cannot be used: {error}. Check the place and the AWS settings.") from error

@@ -1,0 +1,1 @@
+"""Fitting one fold: batches, loop, model file and card. No Ray in here."""

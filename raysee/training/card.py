@@ -1,0 +1,106 @@
+"""A model as two files: weights (safetensors) and a card (JSON) that says all that is needed to use and to judge it."""
+
+import json
+from typing import Any, Self
+
+import numpy as np
+import safetensors.torch
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from safetensors import SafetensorError
+from torch import nn
+
+from raysee import storage
+from raysee.config import RunConfig
+from raysee.errors import ConfigurationError
+from raysee.evaluation.protocols import Protocol
+from raysee.evaluation.standardise import Statistics
+from raysee.features import FrontEnd, front_end
+from raysee.models import network
+
+
+class CardCorpus(BaseModel):
+    """A corpus that the model was trained on."""
+
+    name: str
+    title: str
+    licence: str
+    source: str
+    num_clips: int
+    num_speakers: int
+    fingerprint: str  # of the features
+
+
+class Card(BaseModel):
+    """What a model is, what it was trained on, and how good it is on speakers whom it never heard."""
+
+    model_config = ConfigDict(frozen=True)
+
+    labels: list[str]  # the order of the outputs
+    num_columns: int
+    config: RunConfig
+    protocol: Protocol
+    chosen_epoch: int
+    front_end: dict[str, Any]
+    front_end_fingerprint: str
+    mean: list[float] | None  # standardisation by the training part; None: by each speaker's own statistics
+    std: list[float] | None
+    corpora: list[CardCorpus]
+    synthetic: bool  # trained on a synthetic voice: good for trying raysee out, for nothing else
+    metrics: dict[str, Any]  # of the cross-validation under `protocol`, not of this very model
+    fingerprint: str  # of the weights
+    versions: dict[str, str]
+    written_at: str
+
+    @model_validator(mode="after")
+    def _statistics_fit(self) -> Self:
+        lengths = [None if column is None else len(column) for column in (self.mean, self.std)]
+        expected = None if self.protocol.standardise == "speaker" else self.num_columns
+        if lengths != [expected, expected]:
+            raise ValueError(f"mean and std have {lengths} columns, expected {expected}")
+        return self
+
+    @property
+    def statistics(self) -> Statistics | None:
+        if self.mean is None or self.std is None:
+            return None
+        return Statistics(np.array(self.mean), np.array(self.std))
+
+
+def save(run: str, weights: dict[str, torch.Tensor], card: Card) -> None:
+    """Write `model.safetensors` and, last, `model.json` below `run`."""
+    storage.write_bytes(storage.join(run, "model.safetensors"), safetensors.torch.save(weights))
+    storage.write_bytes(storage.join(run, "model.json"), (card.model_dump_json(indent=2) + "\n").encode())
+
+
+def load_card(run: str) -> Card:
+    """The card of the model below `run`. ConfigurationError where it is not one, or its front-end has changed."""
+    uri = storage.join(run, "model.json")
+    try:
+        card = Card.model_validate(json.loads(storage.read_bytes(uri)))
+    except (ValidationError, ValueError) as error:
+        raise ConfigurationError(
+            f"{uri} is not a model card of this version of raysee: train the model again."
+        ) from error
+    current = front_end(card.config.features)
+    if current.fingerprint() != card.front_end_fingerprint:
+        raise ConfigurationError(
+            f"The model was trained on {card.config.features} {card.front_end_fingerprint}, this version of raysee "
+            f"makes {current.fingerprint()}: train it again, or use the version that it was trained with "
+            f"({card.versions.get('raysee', 'unknown')})."
+        )
+    return card
+
+
+def load(run: str) -> tuple[nn.Module, Card, FrontEnd]:
+    """The network in evaluation mode, its card and its front-end. ConfigurationError where they don't fit."""
+    card = load_card(run)
+    uri = storage.join(run, "model.safetensors")
+    model = network(card.config.model).sizes[card.config.size](card.num_columns, len(card.labels))
+    try:
+        model.load_state_dict(safetensors.torch.load(storage.read_bytes(uri)))
+    except (SafetensorError, RuntimeError) as error:
+        raise ConfigurationError(
+            f"{uri} does not fit its card: {str(error).splitlines()[0]}. Train the model again."
+        ) from error
+    return model.eval(), card, front_end(card.config.features)

@@ -1,0 +1,70 @@
+"""What tests share: one Ray for the session, an S3 server over HTTP, real recordings where there are any."""
+
+import os
+import pathlib
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from raysee import storage
+
+# Credentials that mean nothing, so that no test can reach anybody's bucket; and no search for a role of the machine.
+os.environ.update(
+    AWS_ACCESS_KEY_ID="testing",
+    AWS_SECRET_ACCESS_KEY="testing",
+    AWS_REGION="us-east-1",
+    AWS_DEFAULT_REGION="us-east-1",
+    AWS_EC2_METADATA_DISABLED="true",
+)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server on loopback; AWS_ENDPOINT_URL leads to it for the whole session."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
+    yield os.environ["AWS_ENDPOINT_URL"]
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str) -> str:
+    """A bucket of its own for a test."""
+    uri = f"s3://test-{uuid.uuid4().hex[:12]}"
+    storage.make_bucket(uri)
+    return uri
+
+
+@pytest.fixture(params=["file", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
+    """An empty place, once in the file system and once in a bucket."""
+    if request.param == "file":
+        return storage.normalise(tmp_path / "a place")
+    bucket: str = request.getfixturevalue("bucket")
+    return storage.join(bucket, "a place")
+
+
+@pytest.fixture(scope="session")
+def ray_session(s3_server: str) -> Iterator[None]:
+    """The session's Ray. It starts after the S3 server, so that its workers inherit where that is."""
+    import ray
+
+    from raysee.distributed.cluster import connect
+
+    os.environ.pop("RAY_ADDRESS", None)
+    connect()
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> pathlib.Path:
+    """A folder with emodb/, ravdess/ and calls/ as their publishers lay them out."""
+    root = os.environ.get("RAYSEE_REAL_DATA")
+    if not root:
+        pytest.skip("RAYSEE_REAL_DATA names no folder with real recordings")
+    return pathlib.Path(root)

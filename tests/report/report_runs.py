@@ -1,0 +1,222 @@
+"""Tiny runs as the stages leave them, written through raysee's own functions."""
+
+import dataclasses
+import itertools
+import json
+import pathlib
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import soundfile
+
+from raysee import lake, receipts, schema, storage
+from raysee.config import RunConfig, ScoreConfig, TrainingConfig
+from raysee.corpora.manifest import manifest
+from raysee.evaluation.metrics import Summary, summarise
+from raysee.evaluation.protocols import protocol
+from raysee.receipts import Receipt
+from raysee.storage import join
+from raysee.synthesis.marker import mark
+from raysee.training.fit import Epoch
+
+LABELS = ["anger", "neutral", "sadness"]
+SPEAKERS = ["03", "08", "09"]
+
+
+def emodb(root: pathlib.Path, *, synthetic: bool = False) -> str:
+    """A lake with the manifest of nine tones under EMO-DB's names."""
+    wav = root / "emodb" / "wav"
+    wav.mkdir(parents=True)
+    if synthetic:
+        mark(root / "emodb")
+    for (hz, letter), speaker in itertools.product([(220, "W"), (330, "N"), (440, "T")], SPEAKERS):
+        tone = 0.3 * np.sin(2 * np.pi * hz * np.arange(8000) / 16_000)
+        soundfile.write(wav / f"{speaker}a01{letter}a.wav", tone, 16_000)
+    place = storage.normalise(root / "lake")
+    manifest(place, "emodb", str(root / "emodb"), allow_count_mismatch=True)
+    return place
+
+
+def trained(
+    root: str,
+    *,
+    protocol_name: str = "strict",
+    synthetic: bool = False,
+    right: float = 0.6,
+    repeats: int = 1,
+    epochs: int = 4,
+    classes: tuple[str, ...] = (),
+    size: Literal["published", "debug"] = "published",
+) -> tuple[str, Summary]:
+    """A training run whose answers are right with the probability `right`; its place and its figures."""
+    run = RunConfig(
+        corpus="emodb",
+        features="logmel40",
+        model="aldeneh",
+        size=size,
+        protocol=protocol_name,
+        labels=classes,
+        repeats=repeats,
+        training=TrainingConfig(epochs=epochs),
+    )
+    labels = list(classes or LABELS)
+    place, rules = lake.run(root, run, run.fingerprint()), protocol(protocol_name)
+    rng = np.random.default_rng(0)
+    rows = []
+    for repeat, (fold, speaker), label, take in itertools.product(
+        range(repeats), enumerate(SPEAKERS), labels, range(8)
+    ):
+        predicted = label if rng.random() < right else str(rng.choice(labels))
+        rows.append(
+            {
+                "clip_id": f"{speaker}{label}{take}",
+                "speaker": speaker,
+                "repeat": repeat,
+                "fold": fold,
+                "label": label,
+                "predicted": predicted,
+                "labels": labels,
+                "probabilities": [1 / len(labels)] * len(labels),
+            }
+        )
+    summary = summarise(pa.Table.from_pylist(rows, schema=schema.PREDICTIONS), labels)
+    for repeat, fold in [(0, -1), *itertools.product(range(repeats), range(len(SPEAKERS)))]:
+        name = "final" if fold == -1 else f"repeat-{repeat}-fold-{fold:02d}"
+        validated = rules.select == "validation"
+        curve = [
+            Epoch(
+                epoch=epoch,
+                train_loss=float(2 / epoch + rng.random() / 5),
+                validation_loss=1.0 if validated else None,
+                validation_uar=float(0.8 - 0.5 / epoch + rng.random() / 10) if validated else None,
+            )
+            for epoch in range(1, epochs + 1)
+        ]
+        receipt = {
+            "fold": fold,
+            "repeat": repeat,
+            "seed": 1,
+            "chosen_epoch": int(rng.integers(1, epochs + 1)) if validated else epochs,
+            "uar": None if fold == -1 else summary.uar_by_fold[str(repeat)][fold],
+            "test_speakers": [] if fold == -1 else [SPEAKERS[fold]],
+            "mean": None,
+            "std": None,
+            "curve": [dataclasses.asdict(epoch) for epoch in curve],
+            "wall_s": 1.0,
+        }
+        storage.write_bytes(join(place, "folds", name, receipts.NAME), json.dumps(receipt).encode())
+    num_clips = summary.num_clips
+    receipts.write(
+        place,
+        Receipt(
+            stage="train",
+            fingerprint=run.fingerprint(),
+            config={"config": run.model_dump(mode="json"), "protocol": rules.model_dump(), "features": "0" * 12},
+            inputs={"features": "0" * 12},
+            counts={"in": num_clips, "out": num_clips * repeats, "rejected": 0},
+            rejects={},
+            details={
+                "lake": root,
+                "labels": labels,
+                "metrics": summary._asdict(),
+                "synthetic": synthetic,
+                "work_s": 12.0,
+            },
+            wall_s=6.0,
+        ),
+    )
+    return place, summary
+
+
+def scored(
+    root: pathlib.Path,
+    summary: Summary,
+    *,
+    calls: list[dict[str, Any]],
+    segments: list[dict[str, Any]],
+    rejects: list[dict[str, Any]] | None = None,
+    synthetic: bool = False,
+    synthetic_model: bool = False,
+    protocol_name: str = "strict",
+) -> str:
+    """A scoring run with these rows."""
+    place = storage.normalise(root / "scores")
+    tables = {"calls": (calls, schema.CALLS), "segments": (segments, schema.SEGMENTS)}
+    if rejects:
+        tables["rejects"] = (rejects, schema.REJECTS)
+    for name, (rows, its_schema) in tables.items():
+        storage.write_table(
+            join(place, name, "part-00000.parquet"), pa.Table.from_pylist(rows, schema=its_schema), its_schema
+        )
+    errors = [row["error"] for row in rejects or []]
+    num_calls = len({call["call_id"] for call in calls})
+    receipts.write(
+        place,
+        Receipt(
+            stage="score",
+            fingerprint="1" * 12,
+            config={"config": ScoreConfig().model_dump(), "model": "2" * 12, "front_end": "3" * 12},
+            inputs={"source": "s3://archive/last-night", "model": "s3://lake/runs/model"},
+            counts={"in": num_calls + len(errors), "out": num_calls, "rejected": len(errors)},
+            rejects={error: errors.count(error) for error in sorted(set(errors))},
+            details={
+                "audio_s": 7200.0,
+                "work_s": 12.0,
+                "labels": LABELS,
+                "not_recordings": {".txt": 3},
+                "model": {
+                    "name": "aldeneh",
+                    "protocol": protocol(protocol_name).model_dump(),
+                    "metrics": summary._asdict(),
+                },
+                "corpora": [
+                    {
+                        "name": "emodb",
+                        "title": "EMO-DB",
+                        "licence": "free for research",
+                        "source": "http://emodb.bilderbar.info",
+                        "num_clips": 535,
+                        "num_speakers": 10,
+                        "fingerprint": "0" * 12,
+                    }
+                ],
+                "synthetic": synthetic,
+                "synthetic_model": synthetic_model,
+            },
+            wall_s=36.0,
+        ),
+    )
+    return place
+
+
+def call(name: str, *, channel: int = 0, num_segments: int = 3, probabilities: list[float] | None) -> dict[str, Any]:
+    """A row of schema.CALLS; without probabilities nobody speaks."""
+    best = None if probabilities is None else int(np.argmax(probabilities))
+    return {
+        "call_id": name.partition(".")[0].rjust(16, "0")[:16],
+        "uri": pathlib.PurePosixPath("/calls", name).as_uri(),
+        "channel": channel,
+        "num_channels": 2,
+        "sample_rate_hz": 8000,
+        "duration_s": 61.4,
+        "speech_s": 0.0 if best is None else 40.0,
+        "num_segments": 0 if best is None else num_segments,
+        "labels": LABELS,
+        "probabilities": probabilities,
+        "label": None if best is None else LABELS[best],
+        "confidence": None if best is None or probabilities is None else probabilities[best],
+    }
+
+
+def windows_of(call: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of schema.SEGMENTS that agree with a row of schema.CALLS."""
+    return [
+        {
+            **{name: call[name] for name in ("call_id", "channel", "labels", "probabilities", "label", "confidence")},
+            "start_s": 6.0 * number,
+            "end_s": 6.0 * number + 4.0,
+            "level_dbfs": -20.0,
+        }
+        for number in range(call["num_segments"])
+    ]

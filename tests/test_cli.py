@@ -1,0 +1,471 @@
+"""The command line as a user meets it: what it answers, with which exit code, and what it leaves behind."""
+
+import contextlib
+import io
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest.mock
+import urllib.request
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+import typer
+
+from raysee import __version__, schema, storage
+from raysee.cli import app, main
+
+COMMANDS = ("manifest", "extract", "train", "score", "report", "synthesise")
+
+
+class Ran(NamedTuple):
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def place(self) -> str:
+        """Where its output lies: the last line."""
+        return self.out.splitlines()[-1].strip()
+
+
+class Home(NamedTuple):
+    """What the happy path has left: folders, and what each command printed."""
+
+    root: pathlib.Path
+    ran: dict[str, Ran]
+
+
+def raysee(words: str) -> Ran:
+    """Run one command in this process, as the console script does."""
+    out, err = io.StringIO(), io.StringIO()
+    argv = ["raysee", *("" if word == "''" else word for word in words.split())]
+    streams = (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err))
+    with unittest.mock.patch.object(sys, "argv", argv), streams[0], streams[1]:
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def snapshot(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
+    """Every file below a folder with its size and the time it was written; nothing where there is no folder."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
+
+
+def assert_said(ran: Ran, message: str) -> None:
+    """It ended with one sentence that matches `message`, and no more."""
+    assert "Traceback" not in ran.out + ran.err
+    lines = ran.err.splitlines()
+    assert (ran.code, len(lines)) == (1, 1), ran.err
+    assert lines[0].startswith("error: ")
+    assert re.search(message, lines[0]), lines[0]
+
+
+@pytest.fixture(scope="module")
+def home(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The happy path over a tiny synthetic corpus."""
+    root = tmp_path_factory.mktemp("home")
+    ran: dict[str, Ran] = {}
+
+    def step(name: str, words: str) -> None:
+        ran[name] = raysee(words)
+        assert ran[name].code == 0, ran[name]
+
+    step("synthesise", f"synthesise emodb {root}/audio --count 3")
+    step("manifest", f"manifest emodb {root}/audio --to {root}/lake --allow-count-mismatch")
+    step("extract", f"extract --corpus emodb --features logmel40 --to {root}/lake")
+    step("train", f"train --corpus emodb --to {root}/lake --size debug --epochs 1 --labels anger,neutral")
+    step("calls", f"synthesise calls {root}/calls --count 2")
+    step("score", f"score {root}/calls --model {ran['train'].place} --to {root}/scores")
+    step("report", f"report {ran['train'].place} {root}/scores")
+
+    (root / "foreign").mkdir()
+    (root / "foreign" / "readme.txt").write_text("no recording")
+    run = local(ran["train"].place)
+    shutil.copytree(run, root / "unfinished")
+    (root / "unfinished" / "receipt.json").unlink()
+    shutil.copytree(root / "lake" / "utterances", root / "listed" / "utterances")
+    for path in sorted((root / "audio" / "wav").glob("0[38]a01*.wav")):
+        (root / "pair").mkdir(exist_ok=True)
+        shutil.copy(path, root / "pair")
+    (root / "noise").mkdir()
+    for name in ("03a01Wa", "08a01Na", "09a01Wa"):
+        (root / "noise" / f"{name}.wav").write_text("not sound at all, but long enough for a header" * 4)
+    for name in ("pair", "noise"):
+        step(f"manifest {name}", f"manifest emodb {root}/{name} --to {root}/lake-of-{name} --allow-count-mismatch")
+        step(f"extract {name}", f"extract --corpus emodb --features logmel40 --to {root}/lake-of-{name}")
+    return Home(root, ran)
+
+
+def local(uri: str) -> pathlib.Path:
+    """The path of a file:// URI."""
+    return pathlib.Path(uri.removeprefix("file://"))
+
+
+def test_help_is_a_table_of_contents() -> None:
+    ran = raysee("--help")
+    assert ran.code == 0
+    listed = re.findall(r"^\W*([a-z]+)\s{2,}[A-Z].*", ran.out, re.MULTILINE)
+    assert tuple(listed) == COMMANDS, "in the order in which they are used"
+    assert set(typer.main.get_command(app).commands) == set(COMMANDS)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str) -> None:
+    ran = raysee(f"{command} --help")
+    assert ran.code == 0
+    assert f"raysee {command}" in ran.out
+
+
+def test_version() -> None:
+    assert raysee("--version") == Ran(0, f"{__version__}\n", "")
+
+
+def test_the_page_holds_the_figures_that_training_printed(home: Home) -> None:
+    page = local(home.ran["report"].place)
+    text = page.read_text()
+    figures = re.search(r"UAR (\d+\.\d)% \(mean of folds\), (\d+\.\d)% \(pooled\)", home.ran["train"].out)
+    assert figures is not None, home.ran["train"].out
+    assert f"<strong>{figures[1]}</strong>" in text
+    assert re.search(rf">\s*{figures[2]}\b", text)
+    assert "synthetic" in text
+    assert page.name == "report.html"
+    assert page.parent == local(home.ran["train"].place)
+    assert "call-0001.wav" in text
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", text), "it needs no network"
+
+
+@pytest.mark.parametrize(
+    ("command", "rows"),
+    [("manifest", "210 of 210"), ("extract", "210 of 210"), ("train", "60 of 60"), ("score", "2 of 2")],
+)
+def test_each_stage_says_what_it_did(home: Home, command: str, rows: str) -> None:
+    assert home.ran[command].out.startswith(f"{command} (synthetic): {rows}, ")
+    assert home.ran[command].err == "", "nothing but what was asked for"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("manifest", "manifest emodb {home}/audio --to {home}/lake --allow-count-mismatch"),
+        ("extract", "extract --corpus emodb --features logmel40 --to {home}/lake"),
+        ("train", "train --corpus emodb --to {home}/lake --size debug --epochs 1 --labels anger,neutral"),
+        ("score", "score {home}/calls --model {run} --to {home}/scores"),
+    ],
+)
+def test_a_second_start_finds_it_finished(home: Home, command: str, words: str) -> None:
+    before = snapshot(home.root)
+    again = raysee(words.format(home=home.root, run=home.ran["train"].place))
+    assert (again.code, again.err) == (0, "")
+    assert "found finished" in again.out
+    assert "found finished" not in home.ran[command].out
+    assert again.place == home.ran[command].place
+    assert snapshot(home.root) == before
+
+
+def test_an_incomplete_corpus_goes_on_where_it_is_allowed(home: Home, tmp_path: pathlib.Path) -> None:
+    words = f"manifest emodb {home.root}/audio --to {tmp_path}/lake"
+    assert_said(raysee(words), r"anger: 30 clips, Table 1 has 127;.*missing: 03a01Nc, .* and \d+ more.*--allow-count-m")
+    assert snapshot(tmp_path) == {}
+    assert raysee(f"{words} --allow-count-mismatch").code == 0
+    rows = storage.read_table(
+        storage.normalise(tmp_path / "lake" / "utterances" / "emodb" / "clips"), schema.UTTERANCES
+    )
+    assert rows.num_rows == 210
+
+
+MANIFEST = "manifest emodb {home}/audio --allow-count-mismatch"
+EXTRACT = "extract --corpus emodb --features logmel40"
+TRAIN = "train --corpus emodb --size debug --epochs 1"
+TRAIN_HERE = f"{TRAIN} --labels anger,neutral --to {{home}}/lake"
+SCORE = "score {home}/calls --model {run}"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        # corpora and places
+        ("manifest emodb {home}/foreign --to {out}", "No clip of EMO-DB below .*1 files.*Point at the corpus's root"),
+        ("manifest ravdess {home}/audio --to {out}", "No clip of RAVDESS .*Point at the corpus's root folder"),
+        ("manifest emodb {home}/nowhere --to {out}", "nowhere does not exist: check the spelling"),
+        ("manifest emodb s3://no-such-bucket-of-ours/a --to {out}", "s3://no-such.* bucket does not exist: check"),
+        ("manifest emodb s3://Not_A_Bucket!/a --to {out}", "Not_A_Bucket!.*[Cc]heck"),
+        ("manifest emodb http://host/a --to {out}", "'http://host/a' is not a place .*give s3://bucket"),
+        ("manifest emodb file://emodb --to {out}", "file://emodb.*give s3://bucket"),
+        ("manifest emodb '' --to {out}", "not a place .*give s3://bucket"),
+        (MANIFEST + " --to ''", "not a place .*give s3://bucket"),
+        (SCORE + " --to '' --overwrite", "not a place .*give s3://bucket"),
+        (MANIFEST + " --to s3://no-such-bucket-of-ours/lake", "s3://no-such-bucket-.*does not exist: check"),
+        (MANIFEST + " --to gs://bucket/lake", "'gs://bucket/lake' is not a place .*give s3://bucket"),
+        (MANIFEST + " --to {home}/foreign/readme.txt", "readme.txt.*cannot be used.*"),
+        # unknown names
+        ("manifest emo-db {home}/audio --to {out}", "Unknown corpus 'emo-db'; choose one of: emodb, ravdess"),
+        ("extract --corpus emo-db --features logmel40 --to {out}", "Unknown corpus 'emo-db'; choose one of: emodb, ra"),
+        ("extract --corpus emodb --features mfcc --to {out}", "Unknown front-end 'mfcc'; choose one of: .*logmel40"),
+        (TRAIN_HERE + " --corpus emo-db", "Unknown corpus 'emo-db'; choose one of: emodb, ravdess"),
+        (TRAIN_HERE + " --features mfcc", "Unknown front-end 'mfcc'; choose one of: .*logmel40"),
+        (TRAIN_HERE + " --model alexnet", "Unknown model 'alexnet'; choose one of: aldeneh"),
+        (TRAIN_HERE + " --protocol loso", "Unknown protocol 'loso'; choose one of: badshah2017, code, paper, strict"),
+        (TRAIN_HERE + " --labels anger,joy", "Unknown labels joy; this corpus has anger, boredom, disgust"),
+        (TRAIN_HERE + " --labels anger", "One label, anger, leaves nothing to tell apart: give two or more"),
+        (TRAIN_HERE + " --labels anger,anger", "nothing to tell apart"),
+        ("synthesise song {out}", "Unknown kind of synthetic audio 'song'; choose one of: calls, emodb, ravdess"),
+        # a stage whose stage before has not run
+        (EXTRACT + " --to {out}", "has no manifest of emodb: run `raysee manifest emodb .*` first"),
+        (TRAIN + " --to {out}", "has no finished logmel40 of emodb: run `raysee extract .*` first"),
+        (TRAIN + " --to {home}/listed", "has no finished logmel40 of emodb: run `raysee extract .*` first"),
+        (
+            "score {home}/calls --model {home}/nowhere --to {out}",
+            "model.json does not exist: check .* the stage before",
+        ),
+        (
+            "score {home}/calls --model {home}/foreign --to {out}",
+            "model.json does not exist: check .* the stage before",
+        ),
+        ("score {home}/foreign --model {run} --to {out}", "No recording below .*1 files.*Check the prefix"),
+        ("score {home}/nowhere --model {run} --to {out}", "nowhere does not exist: check the spelling"),
+        ("report {home}/unfinished", "unfinished holds no finished run.*start its stage again"),
+        ("report {home}/nowhere", "nowhere holds no finished run.*check the spelling"),
+        ("report {home}/lake/utterances/emodb --out {out}", "written by `raysee manifest`: give the folder of a run"),
+        ("report {run} --out s3://no-such-bucket-of-ours/page.html", "does not exist: check the spelling"),
+        # an output of another configuration
+        ("manifest emodb {home}/pair --to {home}/lake --allow-count-mismatch", "different: source.*pass --overwrite"),
+        ("manifest emodb {home}/audio --to {home}/lake", "different: allow_count_mismatch.*pass --overwrite"),
+        (SCORE + " --to {home}/scores --window-s 2", "different: config.*pass --overwrite"),
+        (SCORE + " --to {run}", "written by another train.*pass --overwrite"),
+        # numbers that cannot be
+        (TRAIN_HERE + " --learning-rate -1", "learning_rate: .*greater than 0.*-1"),
+        (TRAIN_HERE + " --learning-rate nan", "learning_rate: .*finite.*nan"),
+        (TRAIN_HERE + " --epochs 0", "epochs: .*equal to 1, not 0"),
+        (TRAIN_HERE + " --seed -1 --protocol badshah2017", "seed.*-1"),
+        (SCORE + " --to {out} --window-s nan", "window_s: .*finite.*nan"),
+        (SCORE + " --to {out} --window-s 0", "window_s: .*greater than.*0.1.* 0.0"),
+        (SCORE + " --to {out} --hop-s -1", "hop_s: .*greater than.*-1"),
+        ("synthesise emodb {out} --count 11", "1 to 10 speakers, not 11"),
+        ("synthesise ravdess {out} --count 25", "1 to 24 actors, not 25"),
+        ("synthesise emodb {home}/foreign/readme.txt", "readme.txt.*(folder|cannot be used)"),
+        ("synthesise calls s3://bucket/calls --count 1", "s3://?bucket/calls.*folder"),
+        # what there is does not suffice
+        (
+            TRAIN + " --to {home}/lake-of-pair",
+            "strict needs at least 3 speakers, this corpus has 2: take one with more",
+        ),
+        (TRAIN + " --to {home}/lake-of-noise", "None of 0 clips with features is one of .*see its rejects"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(
+    home: Home, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, words: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = snapshot(home.root)
+    ran = raysee(words.format(home=home.root, out=tmp_path / "out", run=home.ran["train"].place))
+    assert_said(ran, message)
+    assert snapshot(home.root) == before, "what was there is as it was"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("manifest emodb", "missing argument 'source'"),
+        ("extract --corpus emodb --features logmel40", "missing option '--to'"),
+        ("train --corpus emodb --to x --size huge", "'--size': .*'huge' is not one of 'published'"),
+        ("train --corpus emodb --to x --epochs many", "'--epochs': "),
+        ("mainfest emodb x", "no such command 'mainfest'"),
+    ],
+)
+def test_a_wrong_call_names_the_option(words: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAYSEE_LAKE", raising=False)
+    ran = raysee(words)
+    assert ran.code == 2
+    assert re.search(message, " ".join(ran.err.split()), re.IGNORECASE)
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "message"),
+    [
+        ("http://127.0.0.1:9", "does not answer.*check AWS_ENDPOINT_URL"),
+        ("127.0.0.1:9", "127.0.0.1:9.*AWS_ENDPOINT_URL"),
+    ],
+)
+def test_an_unreachable_endpoint(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, endpoint: str, message: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    assert_said(raysee(f"manifest emodb s3://bucket/a --to {tmp_path}/out"), message)
+    assert snapshot(tmp_path) == {}
+
+
+@pytest.fixture
+def refusing(s3_server: str) -> contextlib.AbstractContextManager[None]:
+    """While it is open, the S3 server looks at who asks, and knows nobody."""
+
+    def allow(actions: bytes) -> None:
+        headers = {"Content-Type": "application/octet-stream"}
+        request = urllib.request.Request(f"{s3_server}/moto-api/reset-auth", data=actions, headers=headers)
+        urllib.request.urlopen(request).read()
+
+    @contextlib.contextmanager
+    def closed():  # type: ignore[no-untyped-def]
+        allow(b"0")
+        try:
+            yield
+        finally:
+            allow(b"inf")
+
+    return closed()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "manifest emodb {bucket}/emodb --to {out}",
+        "manifest emodb {home}/audio --to {bucket}/lake --allow-count-mismatch",
+        "extract --corpus emodb --features logmel40 --to {bucket}/lake",
+        "score {bucket}/calls --model {run} --to {out}",
+        "report {bucket}/run",
+    ],
+)
+def test_wrong_credentials(
+    home: Home,
+    bucket: str,
+    refusing: contextlib.AbstractContextManager[None],
+    tmp_path: pathlib.Path,
+    words: str,
+) -> None:
+    with refusing:
+        ran = raysee(words.format(bucket=bucket, home=home.root, out=tmp_path / "out", run=home.ran["train"].place))
+    assert_said(ran, f"No permission for {bucket}.*check the credentials")
+    assert storage.list_files(bucket) == []
+    assert snapshot(tmp_path) == {}
+
+
+def test_credentials_that_end_during_the_work_reject_nothing(
+    home: Home, bucket: str, refusing: contextlib.AbstractContextManager[None], tmp_path: pathlib.Path
+) -> None:
+    for path in (home.root / "pair").iterdir():
+        storage.write_bytes(storage.join(bucket, path.name), path.read_bytes())
+    assert raysee(f"manifest emodb {bucket} --to {tmp_path} --allow-count-mismatch").code == 0
+    with refusing:
+        ran = raysee(f"{EXTRACT} --to {tmp_path}")
+    assert_said(ran, "No permission for .*check the credentials")
+    again = raysee(f"{EXTRACT} --to {tmp_path}")
+    assert (again.code, again.out.splitlines()[0].split(",")[0]) == (0, "extract: 14 of 14")
+
+
+def test_features_of_another_manifest_are_not_trained_on(home: Home, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(home.root / "lake-of-pair", tmp_path / "lake")
+    words = f"manifest emodb {home.root}/audio --to {tmp_path}/lake --allow-count-mismatch"
+    assert raysee(f"{words} --overwrite").code == 0
+    ran = raysee(f"{TRAIN} --to {tmp_path}/lake --labels anger,neutral --protocol paper")
+    assert_said(ran, "another manifest.*run `raysee extract .*--overwrite")
+    assert not (tmp_path / "lake" / "runs").exists()
+
+
+def _process(words: str, **changes: str | None) -> Ran:
+    environment = {key: value for key, value in {**os.environ, **changes}.items() if value is not None}
+    command = [sys.executable, "-m", "raysee", *words.split()]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    return Ran(ended.returncode, ended.stdout, ended.stderr)
+
+
+def test_no_credentials(tmp_path: pathlib.Path, s3_server: str) -> None:
+    none = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    ran = _process(f"manifest emodb s3://bucket/a --to {tmp_path}/out", HOME=str(tmp_path), **none)
+    assert_said(ran, "No credentials for s3://bucket/a: set AWS_ACCESS_KEY_ID")
+    assert snapshot(tmp_path) == {}
+
+
+def test_no_cluster_at_the_address(home: Home, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(home.root / "listed", tmp_path / "lake")
+    ran = _process(f"{EXTRACT} --to {tmp_path}/lake", RAY_ADDRESS="127.0.0.1:9")
+    assert_said(ran, "No Ray cluster .*RAY_ADDRESS=127.0.0.1:9 .*start it, or unset RAY_ADDRESS")
+
+
+def test_without_an_address_a_cluster_of_somebody_else_is_left_alone() -> None:
+    with tempfile.TemporaryDirectory() as place:  # a short path: it holds sockets
+        # `ray start --head` leaves this note; Ray connects to where it points unless it is told not to.
+        note = pathlib.Path(place) / "ray" / "ray_current_cluster"
+        note.parent.mkdir()
+        note.write_text("127.0.0.1:9")
+        code = "from raysee.distributed.cluster import connect; connect(); import ray; print(len(ray.nodes()))"
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env={**environment, "RAY_TMPDIR": place},
+            timeout=90,
+        )
+    assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr[-300:]
+
+
+def _keep_scores(home: Home, work: pathlib.Path) -> str:
+    shutil.copytree(home.root / "scores", work / "kept")
+    return "score {home}/nowhere --model {run} --to {work}/kept --overwrite"
+
+
+def _keep_manifest(home: Home, work: pathlib.Path) -> str:
+    shutil.copytree(home.root / "listed", work / "kept")
+    return "manifest emodb {home}/nowhere --to {work}/kept --overwrite"
+
+
+def _keep_recordings(home: Home, work: pathlib.Path) -> str:
+    shutil.copytree(home.root / "calls", work / "kept")
+    return "score {work}/kept --model {run} --to {work}/kept --overwrite"
+
+
+def _keep_recordings_below(home: Home, work: pathlib.Path) -> str:
+    shutil.copytree(home.root / "calls", work / "kept" / "calls")
+    return "score {work}/kept/calls --model {run} --to {work}/kept --overwrite"
+
+
+def _keep_recordings_beside_scores(home: Home, work: pathlib.Path) -> str:
+    words = _keep_recordings_below(home, work).removesuffix(" --overwrite")
+    raysee(words.format(work=work, run=home.ran["train"].place))  # may be refused, or put its tables beside them
+    return f"{words} --overwrite"
+
+
+def _keep_model(home: Home, work: pathlib.Path) -> str:
+    shutil.copytree(local(home.ran["train"].place), work / "kept")
+    return "score {home}/calls --model {work}/kept --to {work}/kept --overwrite"
+
+
+def _keep_foreign_files(home: Home, work: pathlib.Path) -> str:
+    shutil.copytree(home.root / "foreign", work / "kept")
+    return "score {home}/calls --model {run} --to {work}/kept --overwrite"
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        _keep_scores,
+        _keep_manifest,
+        _keep_recordings,
+        _keep_recordings_below,
+        _keep_recordings_beside_scores,
+        _keep_model,
+        _keep_foreign_files,
+    ],
+)
+def test_overwrite_deletes_only_what_it_can_replace(
+    home: Home, tmp_path: pathlib.Path, prepare: Callable[[Home, pathlib.Path], str]
+) -> None:
+    words = prepare(home, tmp_path)
+    before = snapshot(tmp_path / "kept")
+    ran = raysee(words.format(home=home.root, work=tmp_path, run=home.ran["train"].place))
+    after = snapshot(tmp_path / "kept")
+    assert {name: after.get(name) for name in before} == before
+    assert_said(ran, "([Cc]hoose|check)")
