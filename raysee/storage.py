@@ -50,14 +50,12 @@ def join(uri: str, *names: str) -> str:
 
 
 def local_folder(place: str) -> pathlib.Path:
-    """A folder of this machine, created where it is not there. StorageError where it cannot be one."""
+    """The path of a folder of this machine, there or still to be made. StorageError where it cannot be one."""
     uri = normalise(place)
-    if uri.startswith("s3://"):
-        raise StorageError(f"{place} is no folder of this machine: write there, then copy it to the bucket.")
-    with _explained(uri):
-        path = pathlib.Path(_path(uri))
-        path.mkdir(parents=True, exist_ok=True)
-        return path
+    path = pathlib.Path(_path(uri))
+    if uri.startswith("s3://") or (path.exists() and not path.is_dir()):
+        raise StorageError(f"{place} is no folder of this machine: choose one; what is in it can be copied elsewhere.")
+    return path
 
 
 def basename(uri: str) -> str:
@@ -275,5 +273,11 @@ def _explained(uri: str) -> Iterator[None]:
         ) from error
     except PermissionError as error:
         raise StorageError(f"No permission for {uri} ({error}): check the credentials and their rights.") from error
-    except (OSError, ValueError) as error:  # ValueError: an endpoint that is no URL
+    except ValueError as error:
+        if "endpoint" not in str(error).lower():
+            raise
+        raise StorageError(
+            f"{uri} has no way to it: {error}. Check AWS_ENDPOINT_URL, e.g. http://host:9000."
+        ) from error
+    except OSError as error:
         raise StorageError(f"{uri} cannot be used: {error}. Check the place and the AWS settings.") from error

@@ -40,7 +40,7 @@ def score(
     source, model, to = (storage.normalise(place) for place in (source, model, to))
     for what, place in (("recordings", source), ("model", model)):
         if f"{place}/".startswith(f"{to}/"):
-            raise ConfigurationError(f"The {what} in {place} lie below {to}: give the scores a folder of their own.")
+            raise ConfigurationError(f"{to} holds the {what} in {place}: choose a folder of its own for the scores.")
     card = load_card(model)
     identity = {
         "config": config.model_dump(),
