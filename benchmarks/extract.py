@@ -30,6 +30,7 @@ from raysee import lake, schema, storage
 from raysee.corpora.manifest import manifest
 from raysee.distributed.cluster import connect
 from raysee.distributed.extract import clips_per_shard, extract
+from raysee.distributed.shards import CPUS_PER_SHARD
 from raysee.features import front_end
 from raysee.features.table import featurise
 from raysee.synthesis.trees import write_ravdess
@@ -70,10 +71,15 @@ def main() -> None:
             results.compared(RAY, LIBROSA, figures, unit=UNIT, target=4.0),
             results.compared(RAY, PLAIN, figures, unit=UNIT, target=0.85, factor=cores),
             results.compared(PLAIN, LIBROSA, figures, unit=UNIT, target=2.0),
-            *(
-                {"what": f"peak memory of a worker, {size:,} clips", "value": round(peak), "unit": "MiB"}
-                for size, peak in memory.items()
-            ),
+            {
+                "what": f"peak memory of a worker, {options.clips:,} clips",
+                "value": round(memory[options.clips]),
+                "unit": "MiB",
+                "peer": "the same, 5,000 clips",
+                "peer_value": round(memory[5_000]),
+                "ratio": round(memory[options.clips] / memory[5_000], 3),
+                "target": 1.0,
+            },
         ],
     )
 
@@ -158,15 +164,16 @@ def finished(out: pathlib.Path, audio_s: float, began: float) -> float:
 def peak_memory_mib(root: str) -> float:
     """The highest resident memory of a worker process in one extraction."""
     through_ray(root)
+    cores = os.cpu_count() or 1
 
-    @ray.remote(num_cpus=1)
+    @ray.remote(num_cpus=CPUS_PER_SHARD)
     def peak() -> tuple[int, float]:
         import resource
 
         time.sleep(0.2)  # long enough for every worker to get one
         return os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-    return max(mib for _, mib in ray.get([peak.remote() for _ in range(2 * (os.cpu_count() or 1))]))
+    return max(mib for _, mib in ray.get([peak.remote() for _ in range(round(2 * cores / CPUS_PER_SHARD))]))
 
 
 if __name__ == "__main__":

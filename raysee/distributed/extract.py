@@ -18,9 +18,8 @@ from raysee.features.table import featurise
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 
-# Shards enough for a cluster where the corpus is small; large ones where it is large, because Ray takes about 0.15 s
-# from one task of a core to the next.
-_SHARDS, _CLIPS_PER_SHARD = 32, (64, 1024)
+# Shards enough for a cluster where the corpus is small, and half a second of work in each where it is large.
+_SHARDS, _CLIPS_PER_SHARD = 32, (64, 512)
 
 
 def extract(

@@ -21,6 +21,10 @@ from raysee.errors import RayseeError
 from raysee.progress import OnProgress, quiet
 from raysee.storage import join
 
+# Two shards to a core: one computes while the other waits for the object store, or to be noticed by Ray Data, which
+# looks for finished tasks every 0.1 s and needs two looks for each.
+CPUS_PER_SHARD = 0.5
+
 
 class ShardResult(NamedTuple):
     """What a shard gave: its tables and their schemas by the folder below the stage's place; "rejects" is one."""
@@ -56,7 +60,7 @@ def run_shards(
     ]
     if missing:
         dataset = ray.data.from_items(missing, override_num_blocks=len(missing)).map(
-            _do_shard, fn_kwargs={"place": place, "worker": worker}, num_cpus=1
+            _do_shard, fn_kwargs={"place": place, "worker": worker}, num_cpus=CPUS_PER_SHARD
         )
         for row in dataset.iter_rows():
             if row["error"]:

@@ -54,30 +54,29 @@ class LogMel(Config):
         num_frames is floor((num_samples - 400) / 160) + 1 at 16 kHz. Raises TooShort below one frame.
         """
         tables = _tables(self)
-        size = len(tables.window)
+        size = tables.size
         if len(samples) < size:
             raise TooShort(f"{len(samples)} samples at {self.sample_rate_hz} Hz, one frame needs {size}")
-        emphasised = np.empty_like(samples)
-        emphasised[0] = samples[0]
-        np.multiply(samples[:-1], np.float32(-self.preemphasis), out=emphasised[1:])
-        emphasised[1:] += samples[1:]
-        frames = _frames(emphasised, size, tables.hop)
+        signal = torch.from_numpy(np.require(samples, np.float32, ["C", "W"]))  # PyTorch takes no other kind
+        frames = signal.unfold(0, size, tables.hop)
+        emphasised = torch.add(signal[1:], signal[:-1], alpha=-self.preemphasis)  # of every sample but the first
         # Padded by hand: torch.fft would copy the frames once more to pad them.
-        windowed = np.zeros((len(frames), self.fft_size), dtype=np.float32)
-        np.multiply(frames, tables.window, out=windowed[:, :size])
+        windowed = torch.zeros(len(frames), self.fft_size)
+        torch.mul(emphasised.unfold(0, size - 1, tables.hop)[: len(frames)], tables.window, out=windowed[:, 1:size])
         # Pre-emphasis is by frame: its first sample knows no sample before it.
-        windowed[:, 0] = _frames(samples, size, tables.hop)[:, 0] * tables.first_sample
-        spectrum = torch.view_as_real(torch.fft.rfft(torch.from_numpy(windowed)))
+        torch.mul(frames[:, 0], tables.first_sample, out=windowed[:, 0])
+        spectrum = torch.view_as_real(torch.fft.rfft(windowed))
         # Real and imaginary parts stay side by side; the bank has each of its rows twice and adds their squares.
         power = spectrum.view(len(frames), -1).square_()
         return (power @ tables.bank).clamp_(min=self.floor).log_().numpy()
 
 
 class _Tables(NamedTuple):
-    window: npt.NDArray[np.float32]  # (frame size,)
-    first_sample: np.float32  # factor of a frame's first sample
-    bank: torch.Tensor  # (2 * num_bins, num_bands)
+    size: int  # of a frame
     hop: int
+    window: torch.Tensor  # (size - 1,), of a frame's second to last sample
+    first_sample: float  # what its first is multiplied by
+    bank: torch.Tensor  # (2 * num_bins, num_bands)
 
 
 @functools.lru_cache(maxsize=8)
@@ -86,19 +85,16 @@ def _tables(config: LogMel) -> _Tables:
     window = np.hamming(size).astype(np.float32)
     bank = mel_bank(config.num_bands, config.fft_size, config.sample_rate_hz, config.low_hz, config.high_hz)
     return _Tables(
-        window=window,
-        first_sample=np.float32((1 - config.preemphasis) * window[0]),
-        bank=torch.from_numpy(np.repeat(bank, 2, axis=0)),
+        size=size,
         hop=_samples(config.hop_ms, config),
+        window=torch.from_numpy(window[1:]),
+        first_sample=(1 - config.preemphasis) * float(window[0]),
+        bank=torch.from_numpy(np.repeat(bank, 2, axis=0)),
     )
 
 
 def _samples(duration_ms: float, config: LogMel) -> int:
     return round(duration_ms * config.sample_rate_hz / 1000)
-
-
-def _frames(samples: Samples, size: int, hop: int) -> Samples:
-    return np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]
 
 
 def mel_bank(
