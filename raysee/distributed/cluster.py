@@ -18,9 +18,10 @@ def connect() -> None:
     if not ray.is_initialized():
         address = os.environ.get("RAY_ADDRESS")
         # Two logical CPUs at least: with one, a stage that feeds another could wait for itself.
-        local = {"address": "local", "num_cpus": max(2, os.cpu_count() or 1), "include_dashboard": False}
+        num_cpus = max(2, os.cpu_count() or 1)
+        local = {"address": "local", "num_cpus": num_cpus, "include_dashboard": False}
         # Two workers to a core (shards.py) stay alive between stages; Ray would keep one.
-        os.environ.setdefault("RAY_num_workers_soft_limit", str(2 * local["num_cpus"]))
+        os.environ.setdefault("RAY_num_workers_soft_limit", str(2 * num_cpus))
         try:
             _knock(address or "")
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if address else local))

@@ -18,8 +18,8 @@ from raysee.features.table import featurise
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 
-# Shards enough for a cluster where the corpus is small, and half a second of work in each where it is large.
-_SHARDS, _CLIPS_PER_SHARD = 32, (64, 512)
+# Enough shards for a cluster where the corpus is small; where it is large, no more than a worker should hold.
+_SHARDS, _CLIPS_PER_SHARD = 16, (64, 256)
 
 
 def extract(
