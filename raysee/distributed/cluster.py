@@ -1,13 +1,15 @@
 """Connecting to Ray, quietly."""
 
+import contextlib
 import logging
 import os
 import socket
+from collections.abc import Iterator
 
 import ray
 from ray.data import DataContext
 
-from raysee.errors import UnreachableError
+from raysee.errors import RayseeError, UnreachableError
 
 
 def connect() -> None:
@@ -41,6 +43,23 @@ def connect() -> None:
     context.enable_fallback_to_arrow_object_ext_type = False
     for name in ("ray", "ray.data", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Raise a worker's RayseeError as itself, and say in a sentence where Ray gave up; other errors are mistakes."""
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, RayseeError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().split("\n")[0]
+        raise RayseeError(
+            f"Ray gave up ({type(error).__name__}: {reason}): see that the cluster is well and has memory left, "
+            "then start the same command again; what is finished is kept."
+        ) from error
 
 
 def _knock(address: str) -> None:

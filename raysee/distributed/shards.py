@@ -17,6 +17,7 @@ import ray
 
 from raysee import storage
 from raysee.config import fingerprint
+from raysee.distributed.cluster import explained
 from raysee.errors import RayseeError
 from raysee.progress import OnProgress, quiet
 from raysee.storage import join
@@ -62,12 +63,13 @@ def run_shards(
         dataset = ray.data.from_items(missing, override_num_blocks=len(missing)).map(
             _do_shard, fn_kwargs={"place": place, "worker": worker}, num_cpus=CPUS_PER_SHARD
         )
-        for row in dataset.iter_rows():
-            if row["error"]:
-                raise RayseeError(row["error"])
-            receipts[row["shard"]] = json.loads(row["receipt"])
-            rows_done += receipts[row["shard"]]["in"]
-            on_progress(rows_done, plan.num_rows, "")
+        with explained():
+            for row in dataset.iter_rows():
+                if row["error"]:
+                    raise RayseeError(row["error"])
+                receipts[row["shard"]] = json.loads(row["receipt"])
+                rows_done += receipts[row["shard"]]["in"]
+                on_progress(rows_done, plan.num_rows, "")
     return _total([receipts[shard] for shard in rows])
 
 

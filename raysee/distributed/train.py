@@ -15,8 +15,8 @@ import torch
 from raysee import lake, receipts, schema, storage
 from raysee.config import RunConfig, fingerprint
 from raysee.corpora import corpus
-from raysee.distributed.cluster import connect
-from raysee.errors import ConfigurationError, RayseeError
+from raysee.distributed.cluster import connect, explained
+from raysee.errors import ConfigurationError
 from raysee.evaluation.folds import FINAL, Fold, make_folds
 from raysee.evaluation.metrics import summarise
 from raysee.evaluation.protocols import protocol
@@ -150,15 +150,12 @@ def _fit_missing(
     config_ref, clips_ref = ray.put(config), ray.put(clips)
     waiting = [_fit_task.remote(place, config_ref, clips_ref, labels, fold, repeat) for fold, repeat in missing]
     try:
-        while waiting:
-            (ready,), waiting = ray.wait(waiting)
-            fitted = ray.get(ready)
-            remark = "" if fitted["uar"] is None else f"UAR of fold {fitted['fold']}: {fitted['uar']:.1%}"
-            on_progress(len(trainings) - len(waiting), len(trainings), remark)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, RayseeError):
-            raise error.cause from None
-        raise
+        with explained():
+            while waiting:
+                (ready,), waiting = ray.wait(waiting)
+                fitted = ray.get(ready)
+                remark = "" if fitted["uar"] is None else f"UAR of fold {fitted['fold']}: {fitted['uar']:.1%}"
+                on_progress(len(trainings) - len(waiting), len(trainings), remark)
     finally:
         for task in waiting:
             ray.cancel(task, force=True)

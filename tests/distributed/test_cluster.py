@@ -1,0 +1,39 @@
+"""What is said where Ray itself fails."""
+
+import os
+
+import pytest
+import ray
+
+from raysee.distributed.cluster import explained
+from raysee.errors import ConfigurationError, RayseeError
+
+
+def test_a_worker_that_dies_is_one_sentence(ray_session: None) -> None:
+    @ray.remote(max_retries=0)
+    def die() -> None:
+        os._exit(1)
+
+    with pytest.raises(
+        RayseeError, match=r"^Ray gave up \(WorkerCrashedError: [^\n]*\): .*start the same command again"
+    ):
+        with explained():
+            ray.get(die.remote())
+
+
+def test_what_a_worker_says_is_said_as_it_is(ray_session: None) -> None:
+    @ray.remote
+    def refuse() -> None:
+        raise ConfigurationError("choose another")
+
+    with pytest.raises(ConfigurationError, match="^choose another$"), explained():
+        ray.get(refuse.remote())
+
+
+def test_a_mistake_of_ours_keeps_its_trace(ray_session: None) -> None:
+    @ray.remote
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), explained():
+        ray.get(fail.remote())
