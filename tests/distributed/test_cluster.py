@@ -14,11 +14,9 @@ def test_a_worker_that_dies_is_one_sentence(ray_session: None) -> None:
     def die() -> None:
         os._exit(1)
 
-    with pytest.raises(
-        RayseeError, match=r"^Ray gave up \(WorkerCrashedError: [^\n]*\): .*start the same command again"
-    ):
-        with explained():
-            ray.get(die.remote())
+    message = r"^Ray gave up \(WorkerCrashedError: [^\n]*\): .*start the same command again"
+    with pytest.raises(RayseeError, match=message), explained():
+        ray.get(die.remote())
 
 
 def test_what_a_worker_says_is_said_as_it_is(ray_session: None) -> None:
