@@ -10,10 +10,11 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from raysee import __version__, storage
 from raysee.config import RunConfig, ScoreConfig, TrainingConfig
-from raysee.errors import RayseeError, unknown
+from raysee.errors import ConfigurationError, RayseeError, unknown
 from raysee.progress import OnProgress
 from raysee.receipts import Receipt, Stage
 
@@ -50,6 +51,9 @@ def manifest(
     corpus: Annotated[str, typer.Argument(help="A corpus by name, e.g. emodb or ravdess.")],
     source: Annotated[str, typer.Argument(help="The corpus's root folder.")],
     to: Lake,
+    option: Annotated[
+        list[str] | None, typer.Option(help="A choice that the corpus leaves, NAME=VALUE; see `raysee corpora`.")
+    ] = None,
     allow_count_mismatch: Annotated[
         bool, typer.Option("--allow-count-mismatch", help="Go on with an incomplete corpus.")
     ] = False,
@@ -58,9 +62,37 @@ def manifest(
     """List a corpus: one row a clip, with speaker and emotion."""
     from raysee.corpora.manifest import manifest as build
 
-    stage = build(to, corpus, source, allow_count_mismatch=allow_count_mismatch, overwrite=overwrite)
+    stage = build(
+        to,
+        corpus,
+        source,
+        options=_pairs(option or []),
+        allow_count_mismatch=allow_count_mismatch,
+        overwrite=overwrite,
+    )
     labels = stage.receipt.details["labels"]
     return _say(stage, f"{stage.receipt.details['num_speakers']} speakers; " + _counts(labels))
+
+
+@app.command()
+def corpora() -> None:
+    """Say which corpora there are, under which terms, and where to get them."""
+    from raysee.corpora import CORPORA
+
+    table = Table("name", "corpus", "language", "speakers", "clips", "classes", "commercial use", "licence", "source")
+    for corpus in CORPORA.values():
+        table.add_row(
+            corpus.name,
+            corpus.title,
+            corpus.language,
+            str(corpus.num_speakers),
+            f"{sum(corpus.counts.values()):,}",
+            str(len(corpus.labels)),
+            {True: "yes", False: "no", None: "not said"}[corpus.commercial],
+            corpus.licence,
+            corpus.source,
+        )
+    _console().print(table)
 
 
 @app.command()
@@ -255,6 +287,13 @@ def _say(stage: Stage, more: str) -> str:
     console.print(f"  {more}", markup=False, soft_wrap=True)
     console.print(f"  {stage.place}", markup=False, soft_wrap=True)
     return stage.place
+
+
+def _pairs(options: list[str]) -> dict[str, str]:
+    """NAME=VALUE options as a dict."""
+    if wrong := [option for option in options if "=" not in option]:
+        raise ConfigurationError(f"--option {wrong[0]!r} has no value: give NAME=VALUE, see `raysee corpora`.")
+    return dict(option.split("=", 1) for option in options)
 
 
 def _counts(counts: dict[str, int]) -> str:

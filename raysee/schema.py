@@ -27,6 +27,7 @@ UTTERANCES = pa.schema(
         _required("speaker", pa.string()),
         pa.field("gender", pa.string()),  # "female", "male", or null where the corpus does not say
         pa.field("session", pa.string()),
+        _required("group", pa.string()),  # what cross-validation holds out together: the speaker, session or language
         pa.field("sentence", pa.string()),
         pa.field("intensity", pa.string()),
         pa.field("repetition", pa.string()),

@@ -20,7 +20,7 @@ import typer
 from raysee import __version__, schema, storage
 from raysee.cli import app, main
 
-COMMANDS = ("manifest", "extract", "train", "score", "report", "synthesise")
+COMMANDS = ("manifest", "corpora", "extract", "train", "score", "report", "synthesise")
 
 
 class Ran(NamedTuple):

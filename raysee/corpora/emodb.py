@@ -7,7 +7,7 @@ letter of the emotion's German name, version: 03a01Wa.wav is speaker 03, text a0
 import importlib.resources
 import re
 
-from raysee.corpora.corpus import ENDING, Clip, Corpus
+from raysee.corpora.corpus import ENDING, Clip, Corpus, by_name
 
 _EMOTIONS = {
     "W": "anger",  # Wut
@@ -50,7 +50,8 @@ EMODB = Corpus(
     name="emodb",
     title="EMO-DB",
     language="de",
-    licence="free for research; the 2020s release CC BY 4.0",
+    licence="free, no explicit licence",
+    commercial=None,
     source="http://emodb.bilderbar.info",
     counts={
         "anger": 127,
@@ -61,8 +62,9 @@ EMODB = Corpus(
         "neutral": 79,
         "other": 81,
     },
+    num_speakers=10,
     labels=("anger", "boredom", "disgust", "fear", "happiness", "neutral", "sadness"),
     layout="wav/SSTTTEv.wav, e.g. wav/03a01Wa.wav",
-    parse=parse,
+    read=by_name(parse),
     expected_ids=expected_ids,
 )

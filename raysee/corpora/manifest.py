@@ -1,43 +1,67 @@
-"""A listing of files -> utterances and rejects. Only names are read here; sound is read where features are made."""
+"""A listing of files -> utterances and rejects.
+
+Only names and annotations are read here; sound is read where features are made.
+"""
 
 import collections
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from raysee import lake, receipts, schema, storage
 from raysee.config import fingerprint
 from raysee.corpora import corpus as corpus_of
-from raysee.corpora.corpus import AUDIO_ENDINGS, Clip, Corpus
+from raysee.corpora.corpus import AUDIO_ENDINGS, Clip, Corpus, LeftOut, Tree, is_hidden
 from raysee.emotions import canonical
 from raysee.errors import CorpusError
 from raysee.receipts import Receipt, Stage
 from raysee.storage import FileInfo
 from raysee.synthesis.marker import is_synthetic
 
+_LFS_POINTER = b"version https://git-lfs"
+_LFS_BYTES = 200  # a pointer is about 130
+
 
 def manifest(
-    root: str, corpus_name: str, source: str, *, allow_count_mismatch: bool = False, overwrite: bool = False
+    root: str,
+    corpus_name: str,
+    source: str,
+    *,
+    options: Mapping[str, str] | None = None,
+    allow_count_mismatch: bool = False,
+    overwrite: bool = False,
 ) -> Stage:
-    """List the corpus below `source` and write its utterances and rejects below the lake `root`."""
+    """List the corpus below `source` and write its utterances and rejects below the lake `root`.
+
+    `options` are the corpus's own choices (Corpus.options). Raises ConfigurationError for one that it does not have,
+    CorpusError as `build` does.
+    """
     began = time.perf_counter()
     corpus, root, source = corpus_of(corpus_name), storage.normalise(root), storage.normalise(source)
+    chosen = corpus.choose(options or {})
     place = lake.utterances(root, corpus_name)
-    config = {"corpus": corpus_name, "source": source, "allow_count_mismatch": allow_count_mismatch}
+    config = {
+        "corpus": corpus_name,
+        "source": source,
+        "options": chosen,
+        "allow_count_mismatch": allow_count_mismatch,
+    }
     if not overwrite and (found := receipts.find(place, "manifest", fingerprint(config), config)):
         return Stage(place, found, found=True)
     files = storage.list_files(source)
-    utterances, rejects = build(corpus, source, files, allow_count_mismatch=allow_count_mismatch)
+    utterances, rejects = build(
+        corpus, source, files, storage.read_bytes, options=chosen, allow_count_mismatch=allow_count_mismatch
+    )
     if overwrite:
         receipts.clear(place, "manifest")
     receipts.claim(place, "manifest", fingerprint(config), config)
     storage.write_table(storage.join(place, "clips", "part-00000.parquet"), utterances, schema.UTTERANCES)
     storage.write_table(storage.join(place, "rejects", "part-00000.parquet"), rejects, schema.REJECTS)
-    known = utterances.select(["clip_id", "size_bytes", "speaker", "label"]).to_pylist()
     receipt = Receipt(
         stage="manifest",
-        fingerprint=fingerprint(known),
+        fingerprint=fingerprint(utterances.drop_columns(["uri"]).to_pylist()),
         config=config,
         inputs={},
         counts={
@@ -57,49 +81,64 @@ def manifest(
 
 
 def build(
-    corpus: Corpus, root: str, files: Sequence[FileInfo], *, allow_count_mismatch: bool = False
+    corpus: Corpus,
+    root: str,
+    files: Sequence[FileInfo],
+    read: Callable[[str], bytes],
+    *,
+    options: Mapping[str, str] | None = None,
+    allow_count_mismatch: bool = False,
 ) -> tuple[pa.Table, pa.Table]:
     """The utterances (schema.UTTERANCES, sorted by clip_id) and rejects (schema.REJECTS) of the files below `root`.
 
-    A sound file whose name is not of the corpus, an empty one and a second one of the same clip are rejects; hidden and
+    `read` gives the bytes of a uri; it is called for annotation files, and for what may be a Git LFS pointer. A sound
+    file is a reject where its name is not of the corpus, where the paper leaves it out, where it is empty, a pointer
+    or a second one of the same clip; so is a clip that the annotations name and the listing lacks. Hidden and
     AppleDouble files and everything that is no sound are passed over.
 
-    Raises CorpusError where no clip is found, or where the counts differ from Table 1 of Keesing et al. 2020 and
-    `allow_count_mismatch` is not set; the message names what is missing and what is extra.
+    Raises CorpusError where no clip is found, where an annotation file cannot be read, or where the counts differ from
+    Table 1 of Keesing et al. 2020, the options are the paper's, and `allow_count_mismatch` is not set; the message
+    names what is missing and what is extra.
     """
-    found: dict[str, tuple[Clip, FileInfo]] = {}
+    chosen = corpus.choose(options or {})
+    by_path = {file.uri.removeprefix(root).lstrip("/"): file for file in files}
+    reading = corpus.read(Tree(by_path, lambda path: read(by_path[path].uri)), chosen)
+    found: dict[str, _Found] = {}
     rejects: list[dict[str, str]] = []
-    for file in files:
-        path = file.uri.removeprefix(root).lstrip("/")
-        if any(part.startswith(".") for part in path.split("/")) or not path.lower().endswith(AUDIO_ENDINGS):
+
+    def reject(identity: str, uri: str, error: str, message: str) -> None:
+        rejects.append({"id": identity, "uri": uri, "stage": "manifest", "error": error, "message": message})
+
+    for path, file in by_path.items():
+        if is_hidden(path) or not path.lower().endswith(AUDIO_ENDINGS):
             continue
-        clip = corpus.parse(path)
-        problem = None
-        if clip is None:
-            problem = ("UnknownName", f"the path does not read as {corpus.layout}")
-        elif file.size_bytes == 0:
-            problem = ("EmptyFile", "the file has no bytes")
-        elif clip.clip_id in found:
-            problem = ("DuplicateClip", f"the same clip as {found[clip.clip_id][1].uri}")
-        else:
-            found[clip.clip_id] = (clip, file)
-        if problem:
-            identity = clip.clip_id if clip else file.uri
-            rejects.append(
-                {
-                    "id": identity,
-                    "uri": file.uri,
-                    "stage": "manifest",
-                    "error": problem[0],
-                    "message": problem[1],
-                }
+        outcome = reading.parse(path)
+        if outcome is None:
+            reject(file.uri, file.uri, "UnknownName", f"the path does not read as {corpus.layout}")
+            continue
+        if isinstance(outcome, LeftOut):
+            reject(outcome.clip_id, file.uri, "LeftOut", outcome.reason)
+            continue
+        problem = _problem(file, read)
+        for clip in [outcome] if isinstance(outcome, Clip) else outcome:
+            if problem:
+                reject(clip.clip_id, file.uri, *problem)
+            elif clip.clip_id in found:
+                reject(clip.clip_id, file.uri, "DuplicateClip", f"the same clip as {found[clip.clip_id].file.uri}")
+            else:
+                found[clip.clip_id] = _Found(clip, file)
+    met = found.keys() | {row["id"] for row in rejects}
+    for clip_id, path in reading.named.items():
+        if clip_id not in met:
+            reject(
+                clip_id, by_path[path].uri, "MissingSound", "the annotations name this clip, there is no sound of it"
             )
     if not found:
         raise CorpusError(
             f"No clip of {corpus.title} below {root}: {len(files)} files, none of them like {corpus.layout}. "
             f"Point at the corpus's root folder; it is had from {corpus.source}."
         )
-    differences = corpus.missing_and_extra(clip for clip, _ in found.values())
+    differences = corpus.missing_and_extra(one.clip for one in found.values()) if chosen == corpus.choose({}) else []
     if differences and not allow_count_mismatch:
         reasons = collections.Counter(row["error"] for row in rejects)
         rejected = ", ".join(f"{count} {error}" for error, count in sorted(reasons.items()))
@@ -108,20 +147,33 @@ def build(
             f"clips): {'; '.join(differences)}{f'; rejected: {rejected}' if rejected else ''}. "
             "Mend the folder, or go on with what is there by --allow-count-mismatch."
         )
-    rows = [
-        {
-            **clip._asdict(),
-            "corpus": corpus.name,
-            "uri": file.uri,
-            "start_s": None,
-            "end_s": None,
-            "size_bytes": file.size_bytes,
-            "language": corpus.language,
-            "emotion": canonical(clip.label),
-        }
-        for clip, file in sorted(found.values())
-    ]
     return (
-        pa.Table.from_pylist(rows, schema=schema.UTTERANCES),
+        pa.Table.from_pylist([_row(corpus, *found[clip_id]) for clip_id in sorted(found)], schema=schema.UTTERANCES),
         pa.Table.from_pylist(rejects, schema=schema.REJECTS),
     )
+
+
+class _Found(NamedTuple):
+    clip: Clip
+    file: FileInfo
+
+
+def _problem(file: FileInfo, read: Callable[[str], bytes]) -> tuple[str, str] | None:
+    """What is wrong with a sound file before anybody listens: the error's class and sentence."""
+    if file.size_bytes == 0:
+        return "EmptyFile", "the file has no bytes"
+    if file.size_bytes < _LFS_BYTES and read(file.uri).startswith(_LFS_POINTER):
+        return "LfsPointer", "a Git LFS pointer and not the sound: run `git lfs pull` in the corpus's folder"
+    return None
+
+
+def _row(corpus: Corpus, clip: Clip, file: FileInfo) -> dict[str, Any]:
+    row = {
+        **clip._asdict(),
+        "corpus": corpus.name,
+        "uri": file.uri,
+        "size_bytes": file.size_bytes,
+        "language": clip.language or corpus.language,
+        "emotion": canonical(clip.label),
+    }
+    return {**row, "group": row[corpus.group]}

@@ -7,7 +7,7 @@ The 1,440 audio-only speech clips of 24 actors. A file is called MM-VV-EE-II-SS-
 import itertools
 import re
 
-from raysee.corpora.corpus import ENDING, Clip, Corpus
+from raysee.corpora.corpus import ENDING, Clip, Corpus, by_name
 
 _EMOTIONS = {
     "01": "neutral",
@@ -61,6 +61,7 @@ RAVDESS = Corpus(
     title="RAVDESS (speech)",
     language="en-CA",
     licence="CC BY-NC-SA 4.0",
+    commercial=False,
     source="https://zenodo.org/record/1188976",
     counts={
         "anger": 192,
@@ -72,8 +73,9 @@ RAVDESS = Corpus(
         "neutral": 96,
         "other": 192,
     },
+    num_speakers=24,
     labels=("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise"),
     layout="Audio_Speech_Actors_01-24/Actor_NN/03-01-EE-II-SS-RR-NN.wav",
-    parse=parse,
+    read=by_name(parse),
     expected_ids=expected_ids,
 )

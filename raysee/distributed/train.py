@@ -71,7 +71,7 @@ def train(root: str, config: RunConfig, *, overwrite: bool = False, on_progress:
     labels = [label for label in labels if label in set(clips.labels)]
     if len(labels) < 2:
         raise ConfigurationError(f"Only clips of {labels[0]} have features: there is nothing to tell apart.")
-    todo = _trainings(config, make_folds(rules, clips.speakers, clips.labels, seed=config.training.seed))
+    todo = _trainings(config, make_folds(rules, clips.groups, clips.labels, seed=config.training.seed))
     if overwrite:
         receipts.clear(place, "train")
     receipts.claim(place, "train", fingerprint(identity), identity)

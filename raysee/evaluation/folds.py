@@ -31,6 +31,7 @@ class Fold:
 def make_folds(protocol: Protocol, speakers: Sequence[str], labels: Sequence[str], *, seed: int) -> list[Fold]:
     """The folds of a corpus of len(speakers) clips, and last the FINAL one, whose test part is empty.
 
+    `speakers` is who is held out together: for some corpora all speakers of a session, or of a language, are one.
     Every clip is tested once. With `select="validation"` the next fold's test part validates this one; the FINAL
     fold is validated by the first one's. Unless the protocol says that it leaks, no two parts of a fold share a
     speaker.

@@ -26,6 +26,7 @@ class Clips:
     offsets: Indices
     clip_ids: list[str]
     speakers: list[str]
+    groups: list[str]  # what cross-validation holds out together; a speaker is in one
     labels: list[str]
 
     def __len__(self) -> int:
@@ -45,7 +46,7 @@ def load(utterances: pa.Table, features: pa.Table, labels: Sequence[str]) -> Cli
 
     Raises ConfigurationError where no clip is left.
     """
-    known = {row["clip_id"]: row for row in utterances.select(["clip_id", "speaker", "label"]).to_pylist()}
+    known = {row["clip_id"]: row for row in utterances.select(["clip_id", "speaker", "group", "label"]).to_pylist()}
     clip_ids = features["clip_id"].to_pylist()
     kept = [
         (clip_id, array)
@@ -62,6 +63,7 @@ def load(utterances: pa.Table, features: pa.Table, labels: Sequence[str]) -> Cli
         offsets=np.cumsum([0, *(len(array) for _, array in kept)], dtype=np.int64),
         clip_ids=[clip_id for clip_id, _ in kept],
         speakers=[known[clip_id]["speaker"] for clip_id, _ in kept],
+        groups=[known[clip_id]["group"] for clip_id, _ in kept],
         labels=[known[clip_id]["label"] for clip_id, _ in kept],
     )
 
