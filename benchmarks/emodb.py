@@ -37,7 +37,7 @@ def main() -> None:
         sys.exit("RAYSEE_REAL_DATA names no folder with real recordings")
     lake = str(options.lake)
     manifest(lake, "emodb", f"{real}/emodb")
-    extract(lake, "emodb", "logmel40")
+    extract(lake, "emodb", ["logmel40"])
 
     def run(protocol: str, repeats: int, labels: tuple[str, ...] = ()) -> Receipt:
         config = RunConfig(

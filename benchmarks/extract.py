@@ -29,9 +29,10 @@ import torch
 from raysee import lake, schema, storage
 from raysee.corpora.manifest import manifest
 from raysee.distributed.cluster import connect
-from raysee.distributed.extract import clips_per_shard, extract
+from raysee.distributed.extract import extract
 from raysee.distributed.shards import CPUS_PER_SHARD
 from raysee.features import front_end
+from raysee.features.plan import clips_per_shard
 from raysee.features.table import featurise
 from raysee.synthesis.trees import write_ravdess
 
@@ -109,7 +110,7 @@ def listed_again(source: pathlib.Path, root: pathlib.Path, num_clips: int) -> st
 def through_ray(root: str) -> float:
     """Audio seconds per second of the whole stage, receipts included."""
     began = time.perf_counter()
-    stage = extract(root, "ravdess", "logmel40", overwrite=True)
+    (stage,) = extract(root, "ravdess", ["logmel40"], overwrite=True)
     return stage.receipt.details["audio_s"] / (time.perf_counter() - began)
 
 
@@ -120,7 +121,7 @@ def plain(root: str, out: pathlib.Path) -> float:
     began, audio_s = time.perf_counter(), 0.0
     size = clips_per_shard(utterances.num_rows)
     for first in range(0, utterances.num_rows, size):
-        features, _ = featurise(utterances.slice(first, size), made_by, storage.read_each)
+        ((features, _),) = featurise(utterances.slice(first, size), [made_by], storage.read_each)
         storage.write_table(storage.normalise(out / f"part-{first:06d}.parquet"), features, schema.FEATURES)
         audio_s += pc.sum(features["duration_s"]).as_py()
     return finished(out, audio_s, began)

@@ -1,22 +1,17 @@
 """The command line: each command parses its options and calls one function."""
 
-import contextlib
 import enum
 import sys
-from collections.abc import Iterator
 from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from raysee import __version__, storage
 from raysee.config import RunConfig, ScoreConfig, TrainingConfig
+from raysee.console import counts, figures, progress, say, say_stage
 from raysee.errors import ConfigurationError, RayseeError, unknown
-from raysee.progress import OnProgress
-from raysee.receipts import Receipt, Stage
 
 app = typer.Typer(
     help="Speech emotion recognition at scale, on Ray. A lake holds the stages: manifest, extract, train; "
@@ -47,6 +42,23 @@ class Precision(enum.StrEnum):
 
 
 @app.command()
+def corpora() -> None:
+    """Say which corpora there are, under which terms, and where to get them."""
+    from raysee.corpora import CORPORA
+    from raysee.evaluation.folds import num_folds
+
+    say("name          language  speakers   clips  classes  folds  commercial use")
+    for corpus in CORPORA.values():
+        commercial = {True: "yes", False: "no", None: "not said"}[corpus.commercial]
+        say(
+            f"{corpus.name:14}{corpus.language:8}{corpus.num_speakers:10}{sum(corpus.counts.values()):8,}"
+            f"{len(corpus.labels):9}{num_folds(corpus.num_groups):7}  {commercial}"
+        )
+        options = [f"--option {name}={'|'.join(values)}" for name, values in corpus.options.items()]
+        say("; ".join([f"  {corpus.title}: {corpus.licence}", corpus.source, *options]))
+
+
+@app.command()
 def manifest(
     corpus: Annotated[str, typer.Argument(help="A corpus by name, e.g. emodb or ravdess.")],
     source: Annotated[str, typer.Argument(help="The corpus's root folder.")],
@@ -71,44 +83,37 @@ def manifest(
         overwrite=overwrite,
     )
     labels = stage.receipt.details["labels"]
-    return _say(stage, f"{stage.receipt.details['num_speakers']} speakers; " + _counts(labels))
+    return say_stage(stage, f"{stage.receipt.details['num_speakers']} speakers; " + counts(labels))
 
 
 @app.command()
-def corpora() -> None:
-    """Say which corpora there are, under which terms, and where to get them."""
-    from raysee.corpora import CORPORA
+def look(
+    corpus: Annotated[str, typer.Argument(help="A corpus by name, e.g. emodb or ravdess.")],
+    to: Lake,
+    out: Annotated[str, typer.Option(help="The page; by default look.html beside the manifest.")] = "",
+) -> str:
+    """Draw one self-contained HTML page of what is in a corpus."""
+    from raysee.report.look import look as draw
 
-    table = Table("name", "corpus", "language", "speakers", "clips", "classes", "commercial use", "licence", "source")
-    for corpus in CORPORA.values():
-        table.add_row(
-            corpus.name,
-            corpus.title,
-            corpus.language,
-            str(corpus.num_speakers),
-            f"{sum(corpus.counts.values()):,}",
-            str(len(corpus.labels)),
-            {True: "yes", False: "no", None: "not said"}[corpus.commercial],
-            corpus.licence,
-            corpus.source,
-        )
-    _console().print(table)
+    with progress("clips") as on_progress:
+        page = draw(to, corpus, out or None, on_progress=on_progress)
+    say(page)
+    return page
 
 
 @app.command()
-def extract(corpus: CorpusName, features: Features, to: Lake, overwrite: Overwrite = False) -> str:
-    """Make features of every clip of a corpus."""
+def extract(
+    corpus: CorpusName,
+    features: Annotated[str, typer.Option(help="Front-ends by name, comma-separated: each clip is decoded once.")],
+    to: Lake,
+    overwrite: Overwrite = False,
+) -> str:
+    """Make features of every clip of a corpus, of new and changed clips only where there are some."""
     from raysee.distributed.extract import extract as run
 
-    with _progress("clips") as on_progress:
-        stage = run(
-            to,
-            corpus,
-            features,
-            overwrite=overwrite,
-            on_progress=on_progress,
-        )
-    return _say(stage, f"{stage.receipt.details['audio_s'] / 3600:.2f} hours of audio")
+    with progress("clips") as on_progress:
+        stages = run(to, corpus, _names(features), overwrite=overwrite, on_progress=on_progress)
+    return [say_stage(stage, f"{stage.receipt.details['audio_s'] / 3600:.2f} hours of audio") for stage in stages][-1]
 
 
 @app.command()
@@ -140,7 +145,7 @@ def train(
         model=model,
         size=size.value,
         protocol=protocol,
-        labels=tuple(label.strip() for label in labels.split(",") if label.strip()),
+        labels=tuple(_names(labels)),
         repeats=repeats,
         training=TrainingConfig(
             epochs=epochs,
@@ -150,14 +155,14 @@ def train(
             precision=precision.value,
         ),
     )
-    with _progress("trainings") as on_progress:
+    with progress("trainings") as on_progress:
         stage = run(
             to,
             config,
             overwrite=overwrite,
             on_progress=on_progress,
         )
-    return _say(stage, "; ".join(_figures(stage.receipt)))
+    return say_stage(stage, figures(stage.receipt))
 
 
 @app.command()
@@ -174,7 +179,7 @@ def score(
     """Score every recording of an archive, by channel and over time."""
     from raysee.distributed.score import score as run
 
-    with _progress("recordings") as on_progress:
+    with progress("recordings") as on_progress:
         stage = run(
             source,
             model,
@@ -183,7 +188,7 @@ def score(
             overwrite=overwrite,
             on_progress=on_progress,
         )
-    return _say(stage, f"{stage.receipt.details['audio_s'] / 3600:.2f} hours of audio")
+    return say_stage(stage, f"{stage.receipt.details['audio_s'] / 3600:.2f} hours of audio")
 
 
 @app.command()
@@ -195,7 +200,7 @@ def report(
     from raysee.report.page import write_report
 
     page = write_report([storage.normalise(run) for run in runs], storage.normalise(out) if out else None)
-    _console().print(page, soft_wrap=True)
+    say(page)
     return page
 
 
@@ -203,7 +208,7 @@ def report(
 def synthesise(
     what: Annotated[str, typer.Argument(help="A corpus by name, or calls.")],
     to: Annotated[str, typer.Argument(help="A folder of this machine.")],
-    count: Annotated[int, typer.Option(min=1, help="How many speakers, or calls.")] = 10,
+    count: Annotated[int | None, typer.Option(min=1, help="How many speakers, all if not given; or calls.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other voices.")] = 0,
 ) -> str:
     """Make a corpus in its official layout, or an archive of calls, with a synthetic voice."""
@@ -214,10 +219,10 @@ def synthesise(
         raise unknown("kind of synthetic audio", what, [*TREES, "calls"])
     folder = storage.local_folder(to)
     if what == "calls":
-        number = len(write_calls(folder, calls=count, seed=seed))
+        number = len(write_calls(folder, calls=count or 10, seed=seed))
     else:
         number = TREES[what](folder, count, seed=seed)
-    _console().print(f"{number} synthetic files -> {to}", soft_wrap=True)
+    say(f"{number} synthetic files -> {to}")
     return to
 
 
@@ -255,40 +260,6 @@ def _options(
     pass
 
 
-def _console() -> Console:
-    return Console(highlight=False)
-
-
-@contextlib.contextmanager
-def _progress(unit: str) -> Iterator[OnProgress]:
-    """A bar of so many `unit` on the standard error stream, where that is a screen."""
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit + ","),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[remark]}"),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(unit, total=None, remark="")
-        yield lambda done, total, remark: progress.update(task, completed=done, total=total, remark=remark)
-
-
-def _say(stage: Stage, more: str) -> str:
-    """Print what a stage did, and return where it lies."""
-    receipt = stage.receipt
-    how = "found finished" if stage.found else f"{receipt.wall_s:.1f} s"
-    synthetic = " (synthetic)" if receipt.details.get("synthetic") else ""
-    rejected = f", rejected {receipt.counts['rejected']} ({_counts(receipt.rejects)})" if receipt.rejects else ""
-    console = _console()
-    done = f"{receipt.counts['out']} of {receipt.counts['in']}"
-    console.print(f"{receipt.stage}{synthetic}: {done}{rejected}, {how}", soft_wrap=True)
-    console.print(f"  {more}", markup=False, soft_wrap=True)
-    console.print(f"  {stage.place}", markup=False, soft_wrap=True)
-    return stage.place
-
-
 def _pairs(options: list[str]) -> dict[str, str]:
     """NAME=VALUE options as a dict."""
     if wrong := [option for option in options if "=" not in option]:
@@ -296,17 +267,6 @@ def _pairs(options: list[str]) -> dict[str, str]:
     return dict(option.split("=", 1) for option in options)
 
 
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
-
-
-def _figures(receipt: Receipt) -> list[str]:
-    figures, protocol = receipt.details["metrics"], receipt.config["protocol"]
-    leaks = f" (leaks {protocol['leaks']})" if protocol["leaks"] else ""
-    return [
-        f"protocol {protocol['name']}{leaks}: UAR {figures['uar_mean_of_folds']:.1%} (mean of folds), "
-        f"{figures['uar_pooled']:.1%} (pooled)",
-        f"accuracy {figures['accuracy']:.1%}",
-        f"chance {figures['chance']:.1%}",
-        f"{figures['num_speakers']} speakers",
-    ]
+def _names(text: str) -> list[str]:
+    """Comma-separated names."""
+    return [name.strip() for name in text.split(",") if name.strip()]

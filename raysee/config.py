@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,6 +22,17 @@ def fingerprint(value: Any) -> str:
     """Twelve hexadecimal digits of a JSON value, whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def set_fingerprint(values: Iterable[Any]) -> str:
+    """Of JSON values in whatever order and however they are divided: see `merge_fingerprints`."""
+    texts = (json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False) for value in values)
+    return merge_fingerprints(hashlib.sha256(text.encode()).hexdigest() for text in texts)
+
+
+def merge_fingerprints(parts: Iterable[str]) -> str:
+    """The `set_fingerprint` of all values of several sets: the sum of the hashes of the values, modulo 2^256."""
+    return f"{sum(int(part, 16) for part in parts) % 2**256:064x}"
 
 
 class TrainingConfig(Config):

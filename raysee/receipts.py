@@ -14,10 +14,11 @@ from raysee import __version__, storage
 from raysee.errors import ConfigurationError
 
 NAME = "receipt.json"
+PLAN = "plan.parquet"
 _CLAIM = "claim.json"
 _OUTPUTS = {
-    *("clips", "calls", "segments", "rejects", "plan.parquet"),
-    *("folds", "predictions.parquet", "model.json", "model.safetensors", "report.html"),
+    *("clips", "calls", "segments", "rejects", PLAN),
+    *("folds", "predictions.parquet", "model.json", "model.safetensors", "report.html", "look.html"),
 }
 _PACKAGES = ("numpy", "pyarrow", "ray", "scikit-learn", "soundfile", "torch")
 

@@ -23,7 +23,8 @@ UTTERANCES = pa.schema(
         _required("uri", pa.string()),
         pa.field("start_s", pa.float64()),  # null: from the beginning of the file
         pa.field("end_s", pa.float64()),  # null: to its end
-        _required("size_bytes", pa.int64()),
+        _required("size_bytes", pa.int64()),  # of the file
+        _required("etag", pa.string()),  # changes when the file is replaced
         _required("speaker", pa.string()),
         pa.field("gender", pa.string()),  # "female", "male", or null where the corpus does not say
         pa.field("session", pa.string()),
@@ -48,6 +49,9 @@ FEATURES = pa.schema(
         _required("values", pa.large_list(pa.field("element", pa.float32(), nullable=False))),
     ]
 )
+
+#: One row a clip: the shard of an extraction that it is in, and stays in when other clips come or go.
+FEATURE_PLAN = pa.schema([_required("clip_id", pa.string()), _required("shard", pa.int32())])
 
 #: One row a test clip and repeat: what a model that never trained on it says.
 PREDICTIONS = pa.schema(

@@ -1,12 +1,43 @@
 """The corpora by name: one file each, and this dict."""
 
-from raysee.corpora import emodb, ravdess
+from raysee.corpora import (
+    cafe,
+    cremad,
+    demos,
+    emodb,
+    emofilm,
+    enterface,
+    iemocap,
+    jl,
+    msp_improv,
+    portuguese,
+    ravdess,
+    ravdess_song,
+    savee,
+    shemo,
+    smartkom,
+    tess,
+)
 from raysee.corpora.corpus import Corpus
 from raysee.errors import unknown
 
 CORPORA: dict[str, Corpus] = {
+    "cafe": cafe.CAFE,
+    "cremad": cremad.CREMAD,
+    "demos": demos.DEMOS,
     "emodb": emodb.EMODB,
+    "emofilm": emofilm.EMOFILM,
+    "enterface": enterface.ENTERFACE,
+    "iemocap": iemocap.IEMOCAP,
+    "jl": jl.JL,
+    "msp_improv": msp_improv.MSP_IMPROV,
+    "portuguese": portuguese.PORTUGUESE,
     "ravdess": ravdess.RAVDESS,
+    "ravdess_song": ravdess_song.RAVDESS_SONG,
+    "savee": savee.SAVEE,
+    "shemo": shemo.SHEMO,
+    "smartkom": smartkom.SMARTKOM,
+    "tess": tess.TESS,
 }
 
 

@@ -97,6 +97,11 @@ class Corpus:
     group: Literal["speaker", "session", "language"] = "speaker"  # what cross-validation holds out together
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # its choices; the first is the paper's
 
+    @property
+    def num_groups(self) -> int:
+        """How many parts cross-validation can hold out; a session is a pair of speakers."""
+        return self.num_speakers // 2 if self.group == "session" else self.num_speakers
+
     def choose(self, chosen: Mapping[str, str]) -> dict[str, str]:
         """The value of every option. ConfigurationError for an unknown option or value."""
         for name, value in chosen.items():

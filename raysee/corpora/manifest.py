@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from raysee import lake, receipts, schema, storage
 from raysee.config import fingerprint
+from raysee.corpora import CORPORA, table
 from raysee.corpora import corpus as corpus_of
 from raysee.corpora.corpus import AUDIO_ENDINGS, Clip, Corpus, LeftOut, Tree, is_hidden
 from raysee.emotions import canonical
-from raysee.errors import CorpusError
+from raysee.errors import ConfigurationError, CorpusError
 from raysee.receipts import Receipt, Stage
 from raysee.storage import FileInfo
 from raysee.synthesis.marker import is_synthetic
@@ -35,12 +36,16 @@ def manifest(
 ) -> Stage:
     """List the corpus below `source` and write its utterances and rejects below the lake `root`.
 
+    A name that is not in CORPORA is that of a corpus in a table (raysee.corpora.table), and `source` the table.
     `options` are the corpus's own choices (Corpus.options). Raises ConfigurationError for one that it does not have,
     CorpusError as `build` does.
     """
     began = time.perf_counter()
-    corpus, root, source = corpus_of(corpus_name), storage.normalise(root), storage.normalise(source)
-    chosen = corpus.choose(options or {})
+    root, source = storage.normalise(root), storage.normalise(source)
+    # A corpus that raysee does not know may be one row a clip in a table.
+    is_table = corpus_name not in CORPORA and source.lower().endswith(table.ENDINGS)
+    known = None if is_table else corpus_of(corpus_name)
+    chosen = known.choose(options or {}) if known else {}
     place = lake.utterances(root, corpus_name)
     config = {
         "corpus": corpus_name,
@@ -48,22 +53,29 @@ def manifest(
         "options": chosen,
         "allow_count_mismatch": allow_count_mismatch,
     }
-    if not overwrite and (found := receipts.find(place, "manifest", fingerprint(config), config)):
+    found = None if overwrite else receipts.find(place, "manifest", fingerprint(config), config)
+    files = storage.list_files(source.rpartition("/")[0] if is_table else source)
+    inputs = {"listing": fingerprint(files)}
+    if found and found.inputs == inputs:
         return Stage(place, found, found=True)
-    files = storage.list_files(source)
-    utterances, rejects = build(
-        corpus, source, files, storage.read_bytes, options=chosen, allow_count_mismatch=allow_count_mismatch
-    )
+    if known:
+        utterances, rejects = build(
+            known, source, files, storage.read_bytes, options=chosen, allow_count_mismatch=allow_count_mismatch
+        )
+    else:
+        utterances, rejects = table.read_table_corpus(source, corpus_name, files)
+    labels = collections.Counter(utterances["label"].to_pylist())
     if overwrite:
         receipts.clear(place, "manifest")
     receipts.claim(place, "manifest", fingerprint(config), config)
+    storage.remove(storage.join(place, receipts.NAME))  # of an earlier listing
     storage.write_table(storage.join(place, "clips", "part-00000.parquet"), utterances, schema.UTTERANCES)
     storage.write_table(storage.join(place, "rejects", "part-00000.parquet"), rejects, schema.REJECTS)
     receipt = Receipt(
         stage="manifest",
-        fingerprint=fingerprint(utterances.drop_columns(["uri"]).to_pylist()),
+        fingerprint=fingerprint(utterances.drop_columns(["uri", "etag"]).to_pylist()),
         config=config,
-        inputs={},
+        inputs=inputs,
         counts={
             "in": utterances.num_rows + rejects.num_rows,
             "out": utterances.num_rows,
@@ -71,13 +83,33 @@ def manifest(
         },
         rejects=dict(collections.Counter(rejects["error"].to_pylist())),
         details={
-            "labels": dict(sorted(collections.Counter(utterances["label"].to_pylist()).items())),
+            "labels": dict(sorted(labels.items())),
+            "about": {
+                "title": known.title if known else corpus_name,
+                "licence": known.licence if known else "not said",
+                "commercial": known.commercial if known else None,
+                "source": known.source if known else source,
+                "published_clips": sum(known.counts.values()) if known else None,
+                "labels": known.labels if known else sorted(labels),
+            },
             "num_speakers": len(set(utterances["speaker"].to_pylist())),
             "synthetic": is_synthetic(files),
         },
         wall_s=time.perf_counter() - began,
     )
     return Stage(place, receipts.write(place, receipt), found=False)
+
+
+def about(root: str, corpus_name: str) -> Receipt:
+    """The receipt of a corpus's manifest in the lake `root`; ConfigurationError where there is none."""
+    found = receipts.read(lake.utterances(storage.normalise(root), corpus_name))
+    if found is None:
+        corpus_of(corpus_name)  # which names the known ones
+        raise ConfigurationError(
+            f"{root} has no manifest of {corpus_name}: "
+            f"run `raysee manifest {corpus_name} WHERE_IT_LIES --to {root}` first."
+        )
+    return found
 
 
 def build(
@@ -173,6 +205,7 @@ def _row(corpus: Corpus, clip: Clip, file: FileInfo) -> dict[str, Any]:
         "corpus": corpus.name,
         "uri": file.uri,
         "size_bytes": file.size_bytes,
+        "etag": file.etag,
         "language": clip.language or corpus.language,
         "emotion": canonical(clip.label),
     }

@@ -3,13 +3,12 @@
 import functools
 import time
 
-import pyarrow as pa
 import torch
 
 from raysee import receipts, schema, storage
-from raysee.config import ScoreConfig, fingerprint
+from raysee.config import ScoreConfig, fingerprint, set_fingerprint
 from raysee.distributed.cluster import connect
-from raysee.distributed.shards import ShardResult, run_shards
+from raysee.distributed.shards import Shard, ShardResult, run_shards
 from raysee.errors import ConfigurationError, StorageError
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
@@ -58,7 +57,7 @@ def score(
         )
     if overwrite:
         receipts.clear(to, "score")
-    plan_uri = join(to, "plan.parquet")
+    plan_uri = join(to, receipts.PLAN)
     planned = (
         storage.read_table(plan_uri, schema.CALL_PLAN) if storage.exists(plan_uri) else schema.empty(schema.CALL_PLAN)
     )
@@ -69,16 +68,11 @@ def score(
     storage.remove(join(to, receipts.NAME))  # of fewer recordings: from here on the stage is unfinished
     storage.write_table(plan_uri, plan, schema.CALL_PLAN)
     connect()
-    total = run_shards(
-        to,
-        plan,
-        functools.partial(_score_shard, model=model, model_fingerprint=card.fingerprint, config=config),
-        work=work,
-        on_progress=on_progress,
-    )
+    worker = functools.partial(_score_shard, model=model, model_fingerprint=card.fingerprint, config=config)
+    total = run_shards({to: work}, plan, worker, on_progress=on_progress)[to]
     receipt = Receipt(
         stage="score",
-        fingerprint=fingerprint({"work": work, "shards": total["fingerprints"]}),
+        fingerprint=fingerprint({"work": work, "calls": total["fingerprint"]}),
         config=identity,
         inputs={"source": source, "model": model},
         counts={"in": total["in"], "out": total["out"], "rejected": total["in"] - total["out"]},
@@ -98,10 +92,10 @@ def score(
     return Stage(to, receipts.write(to, receipt), found=False)
 
 
-def _score_shard(rows: pa.Table, model: str, model_fingerprint: str, config: ScoreConfig) -> ShardResult:
-    scores = score_plan(rows, _scorer(model, model_fingerprint, config), storage.read_each)
-    scored = sorted(set(scores.calls["call_id"].to_pylist()))
-    return ShardResult(
+def _score_shard(shard: Shard, model: str, model_fingerprint: str, config: ScoreConfig) -> list[ShardResult]:
+    scores = score_plan(shard.rows, _scorer(model, model_fingerprint, config), storage.read_each)
+    scored = set(scores.calls["call_id"].to_pylist())
+    result = ShardResult(
         tables={
             "segments": (scores.segments, schema.SEGMENTS),
             "calls": (scores.calls, schema.CALLS),
@@ -109,8 +103,9 @@ def _score_shard(rows: pa.Table, model: str, model_fingerprint: str, config: Sco
         },
         num_out=len(scored),
         audio_s=scores.audio_s,
-        fingerprint=fingerprint(scored),
+        fingerprint=set_fingerprint(scored),
     )
+    return [result]
 
 
 @functools.lru_cache(maxsize=1)

@@ -8,7 +8,7 @@ than Ray Data's own checkpoints, and cannot lose or double a row (docs/decisions
 import collections
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import ray
 
 from raysee import storage
-from raysee.config import fingerprint
+from raysee.config import fingerprint, merge_fingerprints
 from raysee.distributed.cluster import explained
 from raysee.errors import RayseeError
 from raysee.progress import OnProgress, quiet
@@ -27,50 +27,65 @@ from raysee.storage import join
 CPUS_PER_SHARD = 0.5
 
 
+class Shard(NamedTuple):
+    """What a worker is given: the rows of the plan, and where its parts go, those of an earlier plan still there."""
+
+    rows: pa.Table
+    name: str  # of its files, without their ending
+    places: list[str]  # whose parts are missing
+
+
 class ShardResult(NamedTuple):
     """What a shard gave: its tables and their schemas by the folder below the stage's place; "rejects" is one."""
 
     tables: dict[str, tuple[pa.Table, pa.Schema]]
     num_out: int  # rows of the plan that are no rejects
     audio_s: float
-    fingerprint: str  # of what came out
+    fingerprint: str  # of what came out, by raysee.config.set_fingerprint
 
 
-Worker = Callable[[pa.Table], ShardResult]  # rows of the plan; it is called in worker processes and so picklable
+Worker = Callable[[Shard], list[ShardResult]]  # one a place; it is called in worker processes and so picklable
 
 
 def run_shards(
-    place: str, plan: pa.Table, worker: Worker, *, work: str, on_progress: OnProgress = quiet
-) -> dict[str, Any]:
-    """Do every shard of `plan` (its column `shard` numbers them) that has no receipt of this work below `place`.
+    works: Mapping[str, str], plan: pa.Table, worker: Worker, *, on_progress: OnProgress = quiet
+) -> dict[str, dict[str, Any]]:
+    """Do every shard of `plan` (its column `shard` numbers them) that lacks a receipt below a place of `works`.
 
-    `work` is the fingerprint of what is done: a receipt counts where it is of the same work on the same rows.
-    `on_progress` counts rows. Returns the sum of all receipts: rows in and out, rejects by error class, seconds of
-    audio and of work, and the fingerprints in the order of the shards. Raises RayseeError with the worker's message.
+    `works` is place -> fingerprint of what is done there: a receipt counts where it is of the same work on the same
+    rows. `on_progress` counts rows. Returns for each place the sum of its receipts: rows in and out, rejects by error
+    class, seconds of audio and of work, and the fingerprint of what came out. Raises RayseeError with the worker's
+    message.
     """
     rows = {shard: plan.filter(pc.equal(plan["shard"], shard)) for shard in sorted(set(plan["shard"].to_pylist()))}
-    keys = {shard: fingerprint([work, its_rows.to_pylist()]) for shard, its_rows in rows.items()}
-    receipts = {shard: receipt for shard, receipt in _done(place, rows) if receipt["key"] == keys[shard]}
-    rows_done = sum(receipt["in"] for receipt in receipts.values())
+    keys = {shard: fingerprint(its_rows.to_pylist()) for shard, its_rows in rows.items()}
+    receipts = {
+        place: {shard: receipt for shard, receipt in _done(place, rows) if receipt["key"] == _key(work, keys[shard])}
+        for place, work in works.items()
+    }
+    missing = []
+    rows_done = 0
+    for shard, its_rows in rows.items():
+        places = {place: _key(work, keys[shard]) for place, work in works.items() if shard not in receipts[place]}
+        if places:
+            # A row of the dataset is a shard, with its part of the plan in it: no task needs more than its row.
+            missing.append({"shard": shard, "keys": json.dumps(places), "plan": _pack(its_rows)})
+        else:
+            rows_done += its_rows.num_rows
     on_progress(rows_done, plan.num_rows, "")
-    missing = [
-        # A row of the dataset is a shard, with its part of the plan in it: no task needs more than its row.
-        {"shard": shard, "key": keys[shard], "plan": _pack(rows[shard])}
-        for shard in rows
-        if shard not in receipts
-    ]
     if missing:
         dataset = ray.data.from_items(missing, override_num_blocks=len(missing)).map(
-            _do_shard, fn_kwargs={"place": place, "worker": worker}, num_cpus=CPUS_PER_SHARD
+            _do_shard, fn_kwargs={"worker": worker}, num_cpus=CPUS_PER_SHARD
         )
         with explained():
             for row in dataset.iter_rows():
                 if row["error"]:
                     raise RayseeError(row["error"])
-                receipts[row["shard"]] = json.loads(row["receipt"])
-                rows_done += receipts[row["shard"]]["in"]
+                for place, receipt in json.loads(row["receipts"]).items():
+                    receipts[place][row["shard"]] = receipt
+                rows_done += rows[row["shard"]].num_rows
                 on_progress(rows_done, plan.num_rows, "")
-    return _total([receipts[shard] for shard in rows])
+    return {place: _total([its_receipts[shard] for shard in rows]) for place, its_receipts in receipts.items()}
 
 
 def part_name(shard: int) -> str:
@@ -78,36 +93,41 @@ def part_name(shard: int) -> str:
     return f"part-{shard:05d}"
 
 
-def _do_shard(row: dict[str, Any], place: str, worker: Worker) -> dict[str, Any]:
+def _key(work: str, rows_key: str) -> str:
+    return fingerprint([work, rows_key])
+
+
+def _do_shard(row: dict[str, Any], worker: Worker) -> dict[str, Any]:
     try:
-        return {"shard": row["shard"], "receipt": json.dumps(_do(row, place, worker)), "error": ""}
+        return {"shard": row["shard"], "receipts": json.dumps(_do(row, worker)), "error": ""}
     except RayseeError as error:
         # As a value, because Ray Data keeps of an error only its stack trace.
-        return {"shard": row["shard"], "receipt": "", "error": str(error)}
+        return {"shard": row["shard"], "receipts": "", "error": str(error)}
 
 
-def _do(row: dict[str, Any], place: str, worker: Worker) -> dict[str, Any]:
+def _do(row: dict[str, Any], worker: Worker) -> dict[str, dict[str, Any]]:
     began = time.perf_counter()
-    rows = _unpack(row["plan"])
-    result = worker(rows)
-    rejects = result.tables["rejects"][0]
-    assert result.num_out + rejects.num_rows == rows.num_rows, "every row comes out or is a reject"
-    name = part_name(row["shard"])
-    for folder, (table, its_schema) in result.tables.items():
-        # Empty ones too: they replace what a start that was cut short has left.
-        storage.write_table(join(place, folder, f"{name}.parquet"), table, its_schema)
-    receipt = {
-        "shard": row["shard"],
-        "key": row["key"],
-        "in": rows.num_rows,
-        "out": result.num_out,
-        "rejects": dict(collections.Counter(rejects["error"].to_pylist())),
-        "audio_s": result.audio_s,
-        "fingerprint": result.fingerprint,
-        "wall_s": time.perf_counter() - began,
-    }
-    storage.write_bytes(join(place, "done", f"{name}.json"), json.dumps(receipt).encode())
-    return receipt
+    keys: dict[str, str] = json.loads(row["keys"])
+    shard = Shard(_unpack(row["plan"]), part_name(row["shard"]), list(keys))
+    receipts = {}
+    for place, result in zip(shard.places, worker(shard), strict=True):
+        rejects = result.tables["rejects"][0]
+        assert result.num_out + rejects.num_rows == shard.rows.num_rows, "every row comes out or is a reject"
+        for folder, (table, its_schema) in result.tables.items():
+            # Empty ones too: they replace what a start that was cut short has left.
+            storage.write_table(join(place, folder, f"{shard.name}.parquet"), table, its_schema)
+        receipts[place] = {
+            "shard": row["shard"],
+            "key": keys[place],
+            "in": shard.rows.num_rows,
+            "out": result.num_out,
+            "rejects": dict(collections.Counter(rejects["error"].to_pylist())),
+            "audio_s": result.audio_s,
+            "fingerprint": result.fingerprint,
+            "wall_s": (time.perf_counter() - began) / len(keys),
+        }
+        storage.write_bytes(join(place, "done", f"{shard.name}.json"), json.dumps(receipts[place]).encode())
+    return receipts
 
 
 def _pack(table: pa.Table) -> bytes:
@@ -144,5 +164,5 @@ def _total(receipts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "rejects": dict(sorted(rejects.items())),
         "audio_s": sum(receipt["audio_s"] for receipt in receipts),
         "wall_s": sum(receipt["wall_s"] for receipt in receipts),
-        "fingerprints": [receipt["fingerprint"] for receipt in receipts],
+        "fingerprint": merge_fingerprints(receipt["fingerprint"] for receipt in receipts),
     }

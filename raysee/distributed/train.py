@@ -5,6 +5,7 @@ import datetime
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ import torch
 
 from raysee import lake, receipts, schema, storage
 from raysee.config import RunConfig, fingerprint
-from raysee.corpora import corpus
+from raysee.corpora.manifest import about
 from raysee.distributed.cluster import connect, explained
 from raysee.errors import ConfigurationError
 from raysee.evaluation.folds import FINAL, Fold, make_folds
@@ -38,11 +39,13 @@ def train(root: str, config: RunConfig, *, overwrite: bool = False, on_progress:
     """
     began = time.perf_counter()
     root = storage.normalise(root)
-    about, made_by, rules = corpus(config.corpus), front_end(config.features), protocol(config.protocol)
+    made_by, rules = front_end(config.features), protocol(config.protocol)
     network(config.model)
-    labels = _labels(about.labels, config.labels)
+    listed = about(root, config.corpus)
+    all_labels = listed.details["about"]["labels"]
+    labels = _labels(all_labels, config.labels)
     # The same labels are the same run, in whatever order they were given.
-    config = config.model_copy(update={"labels": () if len(labels) == len(about.labels) else tuple(labels)})
+    config = config.model_copy(update={"labels": () if len(labels) == len(all_labels) else tuple(labels)})
     source = lake.features(root, config.corpus, config.features, made_by)
     made = receipts.read(source)
     if made is None:
@@ -50,11 +53,10 @@ def train(root: str, config: RunConfig, *, overwrite: bool = False, on_progress:
             f"{root} has no finished {config.features} of {config.corpus}: "
             f"run `raysee extract --corpus {config.corpus} --features {config.features} --to {root}` first."
         )
-    listed = receipts.read(lake.utterances(root, config.corpus))
-    if listed is None or listed.fingerprint != made.inputs["utterances"]:
+    if listed.fingerprint != made.inputs["utterances"]:
         raise ConfigurationError(
             f"The {config.features} of {config.corpus} in {root} were made from another manifest: "
-            f"run `raysee extract --corpus {config.corpus} --features {config.features} --to {root} --overwrite`."
+            f"run `raysee extract --corpus {config.corpus} --features {config.features} --to {root}` first."
         )
     identity = {
         "config": config.model_dump(mode="json"),
@@ -85,7 +87,7 @@ def train(root: str, config: RunConfig, *, overwrite: bool = False, on_progress:
     storage.write_table(join(place, "predictions.parquet"), predictions, schema.PREDICTIONS)
     summary = summarise(predictions, labels)._asdict()
     folds = [_read_fold(place, fold, repeat) for fold, repeat in todo]
-    _deliver(place, config, clips, labels, summary, made)
+    _deliver(place, config, clips, labels, summary, listed, made)
     receipt = Receipt(
         stage="train",
         fingerprint=fingerprint(identity),
@@ -105,7 +107,7 @@ def train(root: str, config: RunConfig, *, overwrite: bool = False, on_progress:
     return Stage(place, receipts.write(place, receipt), found=False)
 
 
-def _labels(all_labels: tuple[str, ...], wanted: tuple[str, ...]) -> list[str]:
+def _labels(all_labels: Sequence[str], wanted: tuple[str, ...]) -> list[str]:
     if unknown := sorted(set(wanted) - set(all_labels)):
         raise ConfigurationError(f"Unknown labels {', '.join(unknown)}; this corpus has {', '.join(all_labels)}.")
     if len(set(wanted)) == 1:
@@ -212,10 +214,16 @@ def _predictions(result: FoldResult, clips: Clips, labels: list[str], fold: Fold
 
 
 def _deliver(
-    place: str, config: RunConfig, clips: Clips, labels: list[str], summary: dict[str, Any], made: Receipt
+    place: str,
+    config: RunConfig,
+    clips: Clips,
+    labels: list[str],
+    summary: dict[str, Any],
+    listed: Receipt,
+    made: Receipt,
 ) -> None:
     """Write the model that is to be used, with a card that carries the cross-validation's figures."""
-    about, made_by, synthetic = corpus(config.corpus), front_end(config.features), made.details["synthetic"]
+    known, made_by, synthetic = listed.details["about"], front_end(config.features), made.details["synthetic"]
     final = join(place, "folds", "final")
     fitted = json.loads(storage.read_bytes(join(final, receipts.NAME)))
     data = storage.read_bytes(join(final, "model.safetensors"))
@@ -234,10 +242,10 @@ def _deliver(
             std=fitted["std"],
             corpora=[
                 cards.CardCorpus(
-                    name=about.name,
-                    title=f"a synthetic voice in the layout of {about.title}" if synthetic else about.title,
-                    licence="made by raysee, free" if synthetic else about.licence,
-                    source="raysee synthesise" if synthetic else about.source,
+                    name=config.corpus,
+                    title=f"a synthetic voice in the layout of {known['title']}" if synthetic else known["title"],
+                    licence="made by raysee, free" if synthetic else known["licence"],
+                    source="raysee synthesise" if synthetic else known["source"],
                     num_clips=len(clips),
                     num_speakers=len(set(clips.speakers)),
                     fingerprint=made.fingerprint,

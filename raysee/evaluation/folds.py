@@ -28,6 +28,11 @@ class Fold:
     test: Indices
 
 
+def num_folds(num_groups: int) -> int:
+    """How many folds so many speakers, sessions or languages make."""
+    return num_groups if num_groups <= MOST_LEFT_OUT_SINGLY else NUM_GROUPS
+
+
 def make_folds(protocol: Protocol, speakers: Sequence[str], labels: Sequence[str], *, seed: int) -> list[Fold]:
     """The folds of a corpus of len(speakers) clips, and last the FINAL one, whose test part is empty.
 
@@ -73,7 +78,7 @@ def _test_parts(
         splitter = StratifiedKFold(NUM_FILE_FOLDS, shuffle=True, random_state=seed)
         return [test for _, test in splitter.split(clips, labels)]
     everybody = sorted(set(speakers))
-    if len(everybody) <= MOST_LEFT_OUT_SINGLY:
+    if num_folds(len(everybody)) == len(everybody):
         return [np.flatnonzero(speakers == speaker) for speaker in everybody]
     if protocol.split == "speaker-balanced":
         return [test for _, test in GroupKFold(NUM_GROUPS).split(clips, groups=speakers)]

@@ -35,7 +35,8 @@ class LogMel(Config):
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
-        if not 1 <= _samples(self.frame_ms, self) <= self.fft_size or _samples(self.hop_ms, self) < 1:
+        size, hop = (num_samples(duration_ms, self.sample_rate_hz) for duration_ms in (self.frame_ms, self.hop_ms))
+        if not 1 <= size <= self.fft_size or hop < 1:
             raise ValueError(
                 f"frames of {self.frame_ms} ms every {self.hop_ms} ms do not fit an FFT of {self.fft_size}"
             )
@@ -53,22 +54,32 @@ class LogMel(Config):
 
         num_frames is floor((num_samples - 400) / 160) + 1 at 16 kHz. Raises TooShort below one frame.
         """
-        tables = _tables(self)
-        size = tables.size
-        if len(samples) < size:
-            raise TooShort(f"{len(samples)} samples at {self.sample_rate_hz} Hz, one frame needs {size}")
         signal = torch.from_numpy(np.require(samples, np.float32, ["C", "W"]))  # PyTorch takes no other kind
-        frames = signal.unfold(0, size, tables.hop)
-        emphasised = torch.add(signal[1:], signal[:-1], alpha=-self.preemphasis)  # of every sample but the first
+        return self.batch(signal.unsqueeze(0)).squeeze(0).numpy()
+
+    def batch(self, samples_BN: torch.Tensor) -> torch.Tensor:
+        """The same of clips of one length, (B, num_samples) -> (B, num_frames, num_bands), on their device.
+
+        float32, without gradients. Raises TooShort below one frame.
+        """
+        tables = _tables(self, samples_BN.device)
+        size, (num_clips, length) = tables.size, samples_BN.shape
+        if length < size:
+            raise TooShort(f"{length} samples at {self.sample_rate_hz} Hz, one frame needs {size}")
+        # narrow and select cost less than indexing, which tells with short clips.
+        frames = samples_BN.unfold(1, size, tables.hop)
+        num_frames = frames.shape[1]
+        before, after = samples_BN.narrow(1, 0, length - 1), samples_BN.narrow(1, 1, length - 1)
+        emphasised = torch.add(after, before, alpha=-self.preemphasis)  # of every sample but the first
         # Padded by hand: torch.fft would copy the frames once more to pad them.
-        windowed = torch.zeros(len(frames), self.fft_size)
-        torch.mul(emphasised.unfold(0, size - 1, tables.hop)[: len(frames)], tables.window, out=windowed[:, 1:size])
+        windowed = torch.zeros(num_clips, num_frames, self.fft_size, device=samples_BN.device)
+        torch.mul(emphasised.unfold(1, size - 1, tables.hop), tables.window, out=windowed.narrow(2, 1, size - 1))
         # Pre-emphasis is by frame: its first sample knows no sample before it.
-        torch.mul(frames[:, 0], tables.first_sample, out=windowed[:, 0])
+        torch.mul(frames.select(2, 0), tables.first_sample, out=windowed.select(2, 0))
         spectrum = torch.view_as_real(torch.fft.rfft(windowed))
         # Real and imaginary parts stay side by side; the bank has each of its rows twice and adds their squares.
-        power = spectrum.view(len(frames), -1).square_()
-        return (power @ tables.bank).clamp_(min=self.floor).log_().numpy()
+        power = spectrum.view(num_clips * num_frames, -1).square_()
+        return (power @ tables.bank).clamp_(min=self.floor).log_().view(num_clips, num_frames, -1)
 
 
 class _Tables(NamedTuple):
@@ -80,21 +91,22 @@ class _Tables(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def _tables(config: LogMel) -> _Tables:
-    size = _samples(config.frame_ms, config)
+def _tables(config: LogMel, device: torch.device) -> _Tables:
+    size = num_samples(config.frame_ms, config.sample_rate_hz)
     window = np.hamming(size).astype(np.float32)
     bank = mel_bank(config.num_bands, config.fft_size, config.sample_rate_hz, config.low_hz, config.high_hz)
     return _Tables(
         size=size,
-        hop=_samples(config.hop_ms, config),
-        window=torch.from_numpy(window[1:]),
+        hop=num_samples(config.hop_ms, config.sample_rate_hz),
+        window=torch.from_numpy(window[1:]).to(device),
         first_sample=(1 - config.preemphasis) * float(window[0]),
-        bank=torch.from_numpy(np.repeat(bank, 2, axis=0)),
+        bank=torch.from_numpy(np.repeat(bank, 2, axis=0)).to(device),
     )
 
 
-def _samples(duration_ms: float, config: LogMel) -> int:
-    return round(duration_ms * config.sample_rate_hz / 1000)
+def num_samples(duration_ms: float, sample_rate_hz: int) -> int:
+    """The nearest number of samples to a duration."""
+    return round(duration_ms * sample_rate_hz / 1000)
 
 
 def mel_bank(

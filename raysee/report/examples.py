@@ -78,8 +78,5 @@ def _first(rows: Iterable[dict[str, Any]]) -> _Heard | str:
 
 
 def _read(row: dict[str, Any]) -> Samples:
-    audio = decode(storage.read_bytes(row["uri"]))
-    first = round((row["start_s"] or 0.0) * audio.sample_rate_hz)
-    last = None if row["end_s"] is None else round(row["end_s"] * audio.sample_rate_hz)
-    cut = audio._replace(samples=audio.samples[first:last])
-    return resample(mono(cut), audio.sample_rate_hz, _SHOWN.sample_rate_hz)
+    audio = decode(storage.read_bytes(row["uri"])).part(row["start_s"], row["end_s"])
+    return resample(mono(audio), audio.sample_rate_hz, _SHOWN.sample_rate_hz)

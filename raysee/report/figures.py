@@ -2,14 +2,14 @@
 
 import base64
 import io
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from raysee.audio.decode import Samples
 from raysee.training.fit import Epoch
@@ -33,6 +33,7 @@ _INK, _FAINT, _ACCENT, _WARNING = "#222222", "#B0B0B0", "#0B4F8A", "#8A3B00"
 _DOTS_PER_INCH = 144
 _CSS_PIXELS_PER_INCH = 96
 _ENVELOPE_COLUMNS = 400
+_LOWEST_KHZ = 0.06  # below the lowest voices
 
 
 class Picture(NamedTuple):
@@ -122,28 +123,64 @@ def clip(
     """A waveform, scaled to its own peak, above its log-mels (num_frames, num_bands); `longest_s` is the time axis."""
     figure, (above, below) = _figure(3.4, 2.3, 2, synthetic, stacked=(1, 2))
     duration_s = len(samples) / sample_rate_hz
-    columns = np.array_split(samples, min(_ENVELOPE_COLUMNS, len(samples)))
-    times = np.linspace(0, duration_s, len(columns))
-    lowest, highest = [part.min() for part in columns], [part.max() for part in columns]
-    above.fill_between(times, lowest, highest, color=_ACCENT, linewidth=0.4)
-    peak = max(float(np.abs(samples).max()), 1e-6)
-    above.set_ylim(-peak, peak)
-    above.set_axis_off()
-    loudest = float(log_mels.max())
-    below.imshow(
-        log_mels.T,
-        origin="lower",
-        aspect="auto",
-        cmap="magma",
-        interpolation="nearest",
-        vmin=loudest - 12,  # about 52 dB: what lies below is the room
-        vmax=loudest,
-        extent=(0, duration_s, 0, log_mels.shape[1]),
-    )
-    below.set_ylabel("mel band", fontsize=8)
+    _waveform(above, samples, duration_s)
+    _mel_bands(below, log_mels, duration_s)
     below.set_xlabel("s", fontsize=8, labelpad=0)
     for axes in (above, below):
         axes.set_xlim(0, longest_s)
+    return _picture(figure)
+
+
+def spectrograms(
+    samples: Samples,
+    sample_rate_hz: int,
+    power_db: npt.NDArray[np.float32],
+    log_mels: npt.NDArray[np.float32],
+    *,
+    longest_s: float,
+    synthetic: bool,
+) -> Picture:
+    """A waveform, scaled to its own peak, above its power spectrum on a linear and on a logarithmic scale of frequency,
+    (num_frames, num_bins) from 0 to half the sample rate, and its log-mels (num_frames, num_bands)."""
+    figure, (wave, linear, logarithmic, mel) = _figure(3.4, 4.9, 4, synthetic, stacked=(2, 3, 3, 3))
+    duration_s, highest_khz = len(samples) / sample_rate_hz, sample_rate_hz / 2000
+    _waveform(wave, samples, duration_s)
+    num_frames, num_bins = power_db.shape
+    loudest = float(power_db.max())
+    shades: dict[str, Any] = {"cmap": "magma", "vmin": loudest - 70, "vmax": loudest}
+    linear.imshow(power_db.T, origin="lower", aspect="auto", extent=(0, duration_s, 0, highest_khz), **shades)
+    linear.set_ylabel("kHz", fontsize=8)
+    times = np.linspace(0, duration_s, num_frames + 1)
+    edges_khz = (np.arange(1, num_bins + 1) - 0.5) * highest_khz / (num_bins - 1)  # 0 Hz has no logarithm
+    logarithmic.pcolormesh(times, edges_khz, power_db.T[1:], **shades)
+    logarithmic.set_yscale("log")
+    logarithmic.set_ylim(_LOWEST_KHZ, highest_khz)
+    logarithmic.set_yticks([0.1, 0.3, 1, 3, highest_khz], ["0.1", "0.3", "1", "3", f"{highest_khz:g}"])
+    logarithmic.yaxis.set_minor_locator(NullLocator())
+    logarithmic.set_ylabel("kHz (log)", fontsize=8)
+    _mel_bands(mel, log_mels, duration_s)
+    mel.set_xlabel("s", fontsize=8, labelpad=0)
+    mel.set_xlim(0, longest_s)
+    return _picture(figure)
+
+
+def histograms(values: Mapping[str, Sequence[float]], axis: str, *, synthetic: bool) -> Picture:
+    """How the values of each label are distributed: one row a label on common scales, a line at its median."""
+    figure, panels = _figure(5.2, 0.65 + 0.42 * len(values), len(values), synthetic, stacked=(1,) * len(values))
+    edges = np.histogram_bin_edges(np.concatenate([np.asarray(one, np.float64) for one in values.values()]), bins=40)
+    counts = {label: np.histogram(one, edges)[0] for label, one in values.items()}
+    highest = max(int(heights.max()) for heights in counts.values())
+    for axes, (label, heights) in zip(panels, counts.items(), strict=True):
+        axes.stairs(heights, edges, fill=True, color=colour(label))
+        axes.stairs(heights, edges, color=_INK, linewidth=0.5)
+        if len(values[label]):
+            axes.axvline(float(np.median(values[label])), color=_INK, linewidth=1.4)
+        axes.set_ylabel(label, fontsize=8, rotation=0, ha="right", va="center")
+        axes.set_yticks([])
+        axes.set_ylim(0, 1.05 * highest)
+        axes.label_outer()
+    panels[-1].set_xlim(edges[0], edges[-1])
+    panels[-1].set_xlabel(axis, fontsize=8, labelpad=1)
     return _picture(figure)
 
 
@@ -174,6 +211,31 @@ def over_time(
 def channel_name(channel: int, num_channels: int) -> str:
     """The number of a channel, which counts from 0, and its side where the recording has two."""
     return f"{channel} ({('left', 'right')[channel]})" if num_channels == 2 else str(channel)
+
+
+def _waveform(axes: Axes, samples: Samples, duration_s: float) -> None:
+    columns = np.array_split(samples, min(_ENVELOPE_COLUMNS, len(samples)))
+    times = np.linspace(0, duration_s, len(columns))
+    lowest, highest = [part.min() for part in columns], [part.max() for part in columns]
+    axes.fill_between(times, lowest, highest, color=_ACCENT, linewidth=0.4)
+    peak = max(float(np.abs(samples).max()), 1e-6)
+    axes.set_ylim(-peak, peak)
+    axes.set_axis_off()
+
+
+def _mel_bands(axes: Axes, log_mels: npt.NDArray[np.float32], duration_s: float) -> None:
+    loudest = float(log_mels.max())
+    axes.imshow(
+        log_mels.T,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        interpolation="nearest",
+        vmin=loudest - 12,  # about 52 dB: what lies below is the room
+        vmax=loudest,
+        extent=(0, duration_s, 0, log_mels.shape[1]),
+    )
+    axes.set_ylabel("mel band", fontsize=8)
 
 
 def _averaged(spans: Sequence[Span]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -1,17 +1,15 @@
 """Runs -> one HTML page that needs no network, no script and no other file."""
 
-import datetime
 from collections.abc import Sequence
 
-import jinja2
 from pydantic import ValidationError
 
-from raysee import __version__, receipts, storage
+from raysee import receipts, storage
 from raysee.errors import ConfigurationError
 from raysee.report import scoring, training
-from raysee.report.figures import colour
 from raysee.report.published import SOURCE
 from raysee.report.scoring import ScoringRun
+from raysee.report.template import render
 from raysee.report.training import TrainingRun
 
 _DEFAULT_NAME = "report.html"
@@ -62,28 +60,10 @@ def _render(runs: Sequence[TrainingRun | ScoringRun]) -> str:
     notes = {run.protocol.name: run.protocol.note for run in trained if run.protocol.note}
     if any(run.published is not None for run in trained):
         notes["published"] = SOURCE
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("raysee", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=_percent, colour=colour, clock=_clock)
-    return environment.get_template("page.html").render(
-        date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        version=__version__,
+    return render(
+        "page.html",
         trained=trained,
         scored=scored,
         notes=notes,
         leaks=training.leaks(trained),
     )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}"

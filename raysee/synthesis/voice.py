@@ -64,7 +64,8 @@ class Delivery:
 
 
 # Directions for anger, fear, sadness, joy and boredom largely after the review in Scherer (2003), "Vocal
-# communication of emotion"; those for calm, disgust and surprise, and every amount, are this module's choice.
+# communication of emotion"; those of the others, and every amount, are this module's choice. What is added goes to the
+# end: a speaker's own ways are drawn in this order.
 EMOTIONS = {
     # pitch, range, rise, energy, tempo, tilt, breath, roughness, tremor, spread
     "neutral": Delivery(),
@@ -76,6 +77,10 @@ EMOTIONS = {
     "disgust": Delivery(-2.0, 0.1, -2.5, 0.5, -0.20, 0.6, 1.0, 1.2, 0.0, -0.9),
     "surprise": Delivery(5.0, 0.9, 6.0, 3.0, -0.05, 0.2, 2.0, 0.0, 0.0, 0.4),
     "boredom": Delivery(-2.0, -1.0, -1.0, -3.0, -0.30, -0.8, 0.0, 0.1, 0.0, -0.3),
+    "excited": Delivery(5.0, 0.9, 0.5, 6.0, 0.30, 1.2, 0.0, 0.4, 0.2, 0.5),
+    "guilt": Delivery(-0.5, -0.4, -2.5, -4.0, -0.10, -1.0, 3.0, 0.6, 0.4, -0.2),
+    "helplessness": Delivery(1.0, -0.2, 2.0, -3.0, -0.20, -1.0, 3.5, 0.3, 0.3, 0.0),
+    "pondering": Delivery(-1.5, -0.5, 1.0, -2.0, -0.30, -0.5, 1.0, 0.3, 0.0, 0.0),
 }
 # Standard deviations: of one speaker's way with one emotion from everybody's, and of one take from the next.
 OWN_WAY = Delivery(1.6, 0.25, 1.3, 2.0, 0.10, 0.65, 2.2, 0.35, 0.10, 0.35)

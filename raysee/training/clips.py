@@ -57,6 +57,11 @@ def load(utterances: pa.Table, features: pa.Table, labels: Sequence[str]) -> Cli
         raise ConfigurationError(
             f"None of {features.num_rows} clips with features is one of {', '.join(labels)}: see its rejects."
         )
+    if kept[0][1].ndim != 2:
+        raise ConfigurationError(
+            f"These features are arrays of shape {kept[0][1].shape} by clip, and the networks that there are take "
+            "(num_frames, num_columns): train on others, such as logmel40."
+        )
     kept.sort(key=lambda clip: clip[0])
     return Clips(
         values=np.concatenate([array for _, array in kept]),

@@ -33,7 +33,7 @@ def lake(s3_server: str, ray_session: None, emodb_tree: pathlib.Path) -> str:
     upload(emodb_tree, storage.join(bucket, "emodb"))
     root = storage.join(bucket, "lake")
     manifest(root, "emodb", storage.join(bucket, "emodb"), allow_count_mismatch=True)
-    extract(root, "emodb", "logmel40")
+    extract(root, "emodb", ["logmel40"])
     return root
 
 

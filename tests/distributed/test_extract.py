@@ -13,9 +13,9 @@ from raysee import lake as places
 from raysee import receipts, schema, storage
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
-from raysee.distributed.shards import ShardResult, run_shards
+from raysee.distributed.shards import Shard, ShardResult, run_shards
 from raysee.errors import ConfigurationError, RayseeError, UnreachableError
-from raysee.features import front_end
+from raysee.features import front_end, plan
 from raysee.features.table import arrays, featurise
 
 LOGMEL40 = front_end("logmel40")
@@ -23,7 +23,7 @@ LOGMEL40 = front_end("logmel40")
 
 def test_features_equal_those_of_the_pure_function(lake: str) -> None:
     utterances = storage.read_table(storage.join(places.utterances(lake, "emodb"), "clips"), schema.UTTERANCES)
-    expected, rejects = featurise(utterances, LOGMEL40, storage.read_each)
+    ((expected, rejects),) = featurise(utterances, [LOGMEL40], storage.read_each)
     found = storage.read_table(
         storage.join(places.features(lake, "emodb", "logmel40", LOGMEL40), "clips"), schema.FEATURES
     )
@@ -44,7 +44,7 @@ def test_any_parquet_reader_can_read_them(lake: str, tmp_path: pathlib.Path) -> 
 
 def test_a_second_start_finds_the_receipt_and_writes_nothing(lake: str) -> None:
     before = storage.list_files(lake)
-    again = extract(lake, "emodb", "logmel40")
+    (again,) = extract(lake, "emodb", ["logmel40"])
     assert again.found
     assert again.receipt.counts == {"in": 210, "out": 210, "rejected": 0}
     assert again.receipt.details["synthetic"] is True
@@ -69,7 +69,7 @@ def test_every_kind_of_broken_file_is_one_reject(ray_session: None, emodb_tree: 
     listed = manifest(root, "emodb", audio, allow_count_mismatch=True)
     assert listed.receipt.rejects == {"EmptyFile": 1}
     storage.remove(storage.join(audio, "wav", "03a02Fa.wav"))
-    stage = extract(root, "emodb", "logmel40")
+    (stage,) = extract(root, "emodb", ["logmel40"])
     rejects = storage.read_table(storage.join(stage.place, "rejects"), schema.REJECTS).to_pylist()
     assert {row["id"]: row["error"] for row in rejects} == {name: error for name, (_, error) in broken.items()}
     assert all(row["stage"] == "extract" and row["uri"].endswith(f"{row['id']}.wav") for row in rejects)
@@ -83,66 +83,138 @@ def test_a_file_that_vanished_is_a_reject(ray_session: None, emodb_tree: pathlib
         storage.write_bytes(storage.join(audio, "wav", name), (emodb_tree / "wav" / name).read_bytes())
     manifest(root, "emodb", audio, allow_count_mismatch=True)
     storage.remove(storage.join(audio, "wav", "03a01Wa.wav"))
-    stage = extract(root, "emodb", "logmel40")
+    (stage,) = extract(root, "emodb", ["logmel40"])
     assert stage.receipt.counts == {"in": 2, "out": 1, "rejected": 1}
 
 
 def test_what_was_cut_short_is_done_again(ray_session: None, emodb_tree: pathlib.Path, place: str) -> None:
     audio, root = storage.normalise(emodb_tree), storage.join(place, "lake")
     manifest(root, "emodb", audio, allow_count_mismatch=True)
-    stage = extract(root, "emodb", "logmel40")
+    (stage,) = extract(root, "emodb", ["logmel40"])
     whole = storage.read_table(storage.join(stage.place, "clips"), schema.FEATURES)
     # As if it had been killed after writing half of the data and before the shard's receipt.
     storage.write_bytes(storage.join(stage.place, "clips", "part-00000.parquet"), b"half")
     for name in (receipts.NAME, "done/part-00000.json"):
         storage.remove(storage.join(stage.place, name))
-    again = extract(root, "emodb", "logmel40")
+    (again,) = extract(root, "emodb", ["logmel40"])
     assert not again.found
     assert storage.read_table(storage.join(again.place, "clips"), schema.FEATURES).equals(whole)
     assert again.receipt.fingerprint == stage.receipt.fingerprint
 
 
-def test_another_manifest_is_another_configuration(ray_session: None, emodb_tree: pathlib.Path, place: str) -> None:
-    root = storage.join(place, "lake")
-    manifest(root, "emodb", str(emodb_tree), allow_count_mismatch=True)
-    extract(root, "emodb", "logmel40")
-    fewer = storage.join(place, "fewer")
-    storage.write_bytes(storage.join(fewer, "03a01Wa.wav"), (emodb_tree / "wav" / "03a01Wa.wav").read_bytes())
-    with pytest.raises(ConfigurationError, match="different: source.*--overwrite"):
-        manifest(root, "emodb", fewer, allow_count_mismatch=True)
-    manifest(root, "emodb", fewer, allow_count_mismatch=True, overwrite=True)
-    with pytest.raises(ConfigurationError, match="different: utterances.*--overwrite"):
-        extract(root, "emodb", "logmel40")
-    stage = extract(root, "emodb", "logmel40", overwrite=True)
-    assert len(arrays(storage.read_table(storage.join(stage.place, "clips"), schema.FEATURES))) == 1
+def test_only_new_and_changed_clips_are_computed(
+    ray_session: None, emodb_tree: pathlib.Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "_CLIPS_PER_SHARD", (3, 3))
+    audio, root = storage.join(place, "audio"), storage.join(place, "lake")
+    sounds = {path.stem: path.read_bytes() for path in sorted((emodb_tree / "wav").glob("*.wav"))[:8]}
+    (gone, changed, *kept), new = list(sounds)[:7], list(sounds)[7]
+    for name in (gone, changed, *kept):
+        storage.write_bytes(storage.join(audio, f"{name}.wav"), sounds[name])
+    manifest(root, "emodb", audio, allow_count_mismatch=True)
+    (first,) = extract(root, "emodb", ["logmel40"])
+    written = _shard_receipts(first.place)
+    assert len(written) == 3
+
+    storage.remove(storage.join(audio, f"{gone}.wav"))
+    storage.write_bytes(storage.join(audio, f"{changed}.wav"), sounds[new])
+    storage.write_bytes(storage.join(audio, f"{new}.wav"), sounds[gone])
+    assert not manifest(root, "emodb", audio, allow_count_mismatch=True).found
+    (second,) = extract(root, "emodb", ["logmel40"])
+    assert second.place == first.place
+    assert second.receipt.counts == {"in": 7, "out": 7, "rejected": 0}
+    rewritten = _shard_receipts(second.place)
+    assert [rewritten[name] == written[name] for name in sorted(written)] == [False, True, True]
+    assert len(rewritten) == 4, "the new clip is in a shard of its own"
+
+    (fresh,) = extract(_again(root, place, audio), "emodb", ["logmel40"])
+    assert second.receipt.fingerprint == fresh.receipt.fingerprint != first.receipt.fingerprint
+    assert _features(second.place) == _features(fresh.place)
+    assert extract(root, "emodb", ["logmel40"])[0].found
+
+
+def test_shards_that_are_no_longer_listed_are_taken_out(
+    ray_session: None, emodb_tree: pathlib.Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "_CLIPS_PER_SHARD", (3, 3))
+    audio, root = storage.join(place, "audio"), storage.join(place, "lake")
+    sounds = sorted((emodb_tree / "wav").glob("*.wav"))[:6]
+    for path in sounds:
+        storage.write_bytes(storage.join(audio, path.name), path.read_bytes())
+    manifest(root, "emodb", audio, allow_count_mismatch=True)
+    extract(root, "emodb", ["logmel40"])
+    for path in sounds[:3]:
+        storage.remove(storage.join(audio, path.name))
+    manifest(root, "emodb", audio, allow_count_mismatch=True)
+    (stage,) = extract(root, "emodb", ["logmel40"])
+    assert sorted(_features(stage.place)) == [path.stem for path in sounds[3:]]
+
+
+def test_front_ends_of_one_pass_are_those_of_a_pass_each(
+    ray_session: None, emodb_tree: pathlib.Path, place: str
+) -> None:
+    audio, root = storage.join(place, "audio"), storage.join(place, "lake")
+    for path in sorted((emodb_tree / "wav").glob("*.wav"))[:5]:
+        storage.write_bytes(storage.join(audio, path.name), path.read_bytes())
+    manifest(root, "emodb", audio, allow_count_mismatch=True)
+    (alone,) = extract(root, "emodb", ["logmel240"])
+    both = extract(root, "emodb", ["logmel40", "logmel240"])
+    assert [stage.found for stage in both] == [False, True]
+    together = extract(_again(root, place, audio), "emodb", ["logmel40", "logmel240"])
+    assert [stage.receipt.fingerprint for stage in together] == [stage.receipt.fingerprint for stage in both]
+    assert [_features(stage.place) for stage in together] == [_features(stage.place) for stage in both]
+    assert alone.place == both[1].place
+
+
+def _again(root: str, place: str, audio: str) -> str:
+    """Another lake with a manifest of the same audio."""
+    another = storage.join(place, "another")
+    manifest(another, "emodb", audio, allow_count_mismatch=True)
+    return another
+
+
+def _features(where: str) -> dict[str, tuple[str, bytes]]:
+    table = storage.read_table(storage.join(where, "clips"), schema.FEATURES)
+    contents = zip(table["content_sha256"].to_pylist(), arrays(table), strict=True)
+    found = {
+        clip_id: (sha256, array.tobytes())
+        for clip_id, (sha256, array) in zip(table["clip_id"].to_pylist(), contents, strict=True)
+    }
+    assert len(found) == table.num_rows, "no clip twice"
+    return found
+
+
+def _shard_receipts(where: str) -> dict[str, bytes]:
+    done = storage.join(where, "done")
+    return {name: storage.read_bytes(storage.join(done, name)) for name in storage.names(done)}
 
 
 def test_a_killed_worker_costs_nothing(ray_session: None, tmp_path: pathlib.Path) -> None:
-    plan = pa.table({"id": ["a", "b", "c", "d"], "shard": pa.array([0, 0, 1, 1], pa.int32())})
+    rows = pa.table({"id": ["a", "b", "c", "d"], "shard": pa.array([0, 0, 1, 1], pa.int32())})
     marker = tmp_path / "killed"
 
-    def work(rows: pa.Table) -> ShardResult:
-        if rows["id"].to_pylist() == ["c", "d"] and not marker.exists():
+    def work(shard: Shard) -> list[ShardResult]:
+        if shard.rows["id"].to_pylist() == ["c", "d"] and not marker.exists():
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        rejects = [dict.fromkeys(schema.REJECTS.names, one) for one in rows["id"].to_pylist()]
+        rejects = [dict.fromkeys(schema.REJECTS.names, one) for one in shard.rows["id"].to_pylist()]
         table = pa.Table.from_pylist(rejects, schema=schema.REJECTS)
-        return ShardResult({"rejects": (table, schema.REJECTS)}, num_out=0, audio_s=1.0, fingerprint="")
+        return [ShardResult({"rejects": (table, schema.REJECTS)}, num_out=0, audio_s=1.0, fingerprint="0")]
 
     place = storage.normalise(tmp_path / "out")
-    total = run_shards(place, plan, work, work="a test")
+    total = run_shards({place: "a test"}, rows, work)[place]
     assert marker.exists()
     assert total["in"] == 4
     assert storage.read_table(storage.join(place, "rejects"), schema.REJECTS)["id"].to_pylist() == ["a", "b", "c", "d"]
 
 
 def test_a_store_that_does_not_answer_stops_the_work(ray_session: None, tmp_path: pathlib.Path) -> None:
-    def work(rows: pa.Table) -> ShardResult:
+    def work(shard: Shard) -> list[ShardResult]:
         raise UnreachableError("nobody there")
 
     place = storage.normalise(tmp_path / "out")
     with pytest.raises(RayseeError, match="^nobody there$"):
-        run_shards(place, pa.table({"shard": pa.array([0], pa.int32())}), work, work="a test")
+        run_shards({place: "a test"}, pa.table({"shard": pa.array([0], pa.int32())}), work)
     assert storage.names(storage.join(place, "done")) == set(), "it is done when it answers again"
 
 
@@ -150,13 +222,13 @@ def test_a_store_that_does_not_answer_stops_the_work(ray_session: None, tmp_path
     ("corpus", "features", "message"),
     [
         ("emodb", "logmel41", "Unknown front-end 'logmel41'; choose one of: logmel240, logmel40"),
-        ("emo-db", "logmel40", "Unknown corpus 'emo-db'; choose one of: emodb, ravdess"),
+        ("emo-db", "logmel40", "Unknown corpus 'emo-db'; choose one of: cafe, .*ravdess"),
         ("ravdess", "logmel40", "has no manifest of ravdess: run `raysee manifest ravdess"),
     ],
 )
 def test_unknown_names_and_missing_stages(lake: str, corpus: str, features: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        extract(lake, corpus, features)
+        extract(lake, corpus, [features])
 
 
 def _wav(samples: np.ndarray) -> bytes:

@@ -160,7 +160,7 @@ def emodb_lake(ray_session: None, emodb_tree: pathlib.Path, tmp_path_factory: py
     """A lake of files with the manifest and the features of three speakers."""
     root = tmp_path_factory.mktemp("kill") / "lake"
     manifest(str(root), "emodb", str(emodb_tree), allow_count_mismatch=True)
-    extract(str(root), "emodb", "logmel40")
+    extract(str(root), "emodb", ["logmel40"])
     return root
 
 
@@ -172,18 +172,18 @@ def undisturbed_training(emodb_lake: pathlib.Path) -> Stage:
 
 def test_extract(ray_session: None, ravdess_lake: str, tmp_path: pathlib.Path) -> None:
     shutil.copytree(ravdess_lake, tmp_path / "undisturbed")
-    whole = extract(str(tmp_path / "undisturbed"), "ravdess", "logmel40")
+    (whole,) = extract(str(tmp_path / "undisturbed"), "ravdess", ["logmel40"])
     place = whole.place.replace("/undisturbed/", "/lake/")
     words = f"extract --corpus ravdess --features logmel40 --to {ravdess_lake}"
     before = kill_in_the_middle(words, place, "done/part-*.json", total=6, whole_machine=True)
-    again = extract(ravdess_lake, "ravdess", "logmel40")
+    (again,) = extract(ravdess_lake, "ravdess", ["logmel40"])
     assert (again.place, again.found) == (place, False)
     assert again.receipt.counts == {"in": 1440, "out": 1439, "rejected": 1}
     assert kept(place, before)
     assert_alike(again, whole)
     for name, its_schema, key in (("clips", schema.FEATURES, "clip_id"), ("rejects", schema.REJECTS, "id")):
         assert table(place, name, its_schema, key).equals(table(whole.place, name, its_schema, key))
-    assert extract(ravdess_lake, "ravdess", "logmel40").found
+    assert extract(ravdess_lake, "ravdess", ["logmel40"])[0].found
 
 
 def test_the_receipt_adds_up(undisturbed_training: Stage) -> None:

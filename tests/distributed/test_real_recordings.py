@@ -46,7 +46,7 @@ def test_emodb_is_complete_and_every_clip_has_features(
     listed = manifest(str(tmp_path), "emodb", str(real_data / "emodb"))
     assert listed.receipt.counts == {"in": 535, "out": 535, "rejected": 0}
     assert listed.receipt.details == {"labels": EMODB_COUNTS, "num_speakers": 10, "synthetic": False}
-    made = extract(str(tmp_path), "emodb", "logmel40")
+    (made,) = extract(str(tmp_path), "emodb", ["logmel40"])
     assert made.receipt.counts == {"in": 535, "out": 535, "rejected": 0}
     assert made.receipt.details["audio_s"] == pytest.approx(1487, abs=2)
     clips = storage.join(made.place, "clips")
@@ -59,7 +59,7 @@ def test_the_twins_of_ravdess_have_one_content(real_data: pathlib.Path, tmp_path
     stage = manifest(str(tmp_path), "ravdess", str(real_data / "ravdess"))
     utterances = storage.read_table(storage.join(stage.place, "clips"), schema.UTTERANCES)
     actor = utterances.filter(pc.equal(utterances["speaker"], "07"))
-    features, rejects = featurise(actor, front_end("logmel40"), storage.read_each)
+    ((features, rejects),) = featurise(actor, [front_end("logmel40")], storage.read_each)
     assert (features.num_rows, rejects.num_rows) == (60, 0)
     contents = dict(zip(features["clip_id"].to_pylist(), features["content_sha256"].to_pylist(), strict=True))
     assert contents[TWINS[0]] == contents[TWINS[1]]

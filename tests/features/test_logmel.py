@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -142,6 +143,30 @@ def test_samples_are_left_as_they_were() -> None:
     found = FEATURES["logmel40"](both[:, 0])  # a channel of a recording is not contiguous
     assert np.array_equal(found, FEATURES["logmel40"](samples))
     assert np.array_equal(both[:, 0], samples)
+
+
+@pytest.mark.parametrize("num_samples", [400, 561, 4_000])
+def test_a_batch_is_its_clips(num_samples: int) -> None:
+    clips = np.stack([noise(num_samples), chirp(num_samples), np.zeros(num_samples, np.float32)])
+    found = LogMel(num_bands=40).batch(torch.from_numpy(clips)).numpy()
+    for array, clip in zip(found, clips, strict=True):
+        np.testing.assert_allclose(array, FEATURES["logmel40"](clip), rtol=0, atol=1e-4)
+
+
+def test_a_batch_of_short_clips_is_too_short() -> None:
+    with pytest.raises(TooShort, match="399 samples at 16000 Hz, one frame needs 400"):
+        LogMel(num_bands=40).batch(torch.zeros(2, 399))
+
+
+def test_a_batch_stays_on_its_device() -> None:
+    found = LogMel(num_bands=40).batch(torch.zeros(2, 1_000, device="meta"))  # which refuses most tensors of others
+    assert (found.device.type, tuple(found.shape)) == ("meta", (2, 4, 40))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_same_numbers() -> None:
+    found = LogMel(num_bands=40).batch(torch.from_numpy(chirp()).cuda()[None])[0].cpu().numpy()
+    np.testing.assert_allclose(found, FEATURES["logmel40"](chirp()), rtol=0, atol=1e-3)
 
 
 def test_22_of_240_bands_are_empty_and_constant() -> None:

@@ -1,4 +1,5 @@
 import collections
+import dataclasses
 import pathlib
 import re
 
@@ -8,6 +9,7 @@ import soundfile
 
 from raysee.errors import ConfigurationError
 from raysee.synthesis import trees
+from raysee.synthesis.layouts.layout import Layout
 from raysee.synthesis.marker import MARKER
 
 RAVDESS_PATH = re.compile(
@@ -77,11 +79,11 @@ def test_the_whole_of_emodb_has_its_official_names() -> None:
 
 
 def test_written_files_are_the_listed_ones_in_the_right_format(tmp_path: pathlib.Path) -> None:
-    assert trees.TREES["ravdess"](tmp_path / "r", actors=1, repetitions=1) == 30
+    assert trees.write_ravdess(tmp_path / "r", actors=1, repetitions=1) == 30
     assert below(tmp_path / "r") == sorted(
         [*(clip.path for clip in trees.ravdess_clips(1, 1)), f"Audio_Speech_Actors_01-24/Actor_01/{MARKER}"]
     )
-    assert trees.TREES["emodb"](tmp_path / "e", speakers=1) == 70
+    assert trees.TREES["emodb"](tmp_path / "e", 1) == 70
     assert below(tmp_path / "e") == sorted([*(clip.path for clip in trees.emodb_clips(1)), f"wav/{MARKER}"])
     for path in tmp_path.rglob("*.wav"):
         info = soundfile.info(path)
@@ -113,3 +115,51 @@ def test_more_than_there_is_cannot_be_had(tmp_path: pathlib.Path, actors: int, r
     with pytest.raises(ConfigurationError, match="1 to 10 speakers, not 11"):
         trees.write_emodb(tmp_path, speakers=11)
     assert below(tmp_path) == []
+
+
+def few(name: str) -> Layout:
+    """A layout of one speaker, four of its recordings, and every other file."""
+    layout = trees.LAYOUTS[name](1)
+    kept = list(dict.fromkeys(clip.path for clip in layout.clips))[:: max(1, len(layout.clips) // 4)]
+    return dataclasses.replace(layout, clips=tuple(clip for clip in layout.clips if clip.path in kept))
+
+
+@pytest.mark.parametrize("name", trees.LAYOUTS)
+def test_every_corpus_is_spoken_marked_and_annotated(tmp_path: pathlib.Path, name: str) -> None:
+    layout = few(name)
+    recordings = {clip.path for clip in layout.clips}
+    assert trees.write_layout(tmp_path, layout) == len(recordings)
+    marks = {f"{pathlib.PurePosixPath(path).parent / MARKER}" for path in recordings}
+    assert set(below(tmp_path)) == recordings | set(layout.files) | marks
+    assert all((tmp_path / path).read_bytes() == data for path, data in layout.files.items())
+    for path in recordings:
+        data = (tmp_path / path).read_bytes()
+        if path.endswith(".avi"):
+            samples = np.frombuffer(data[data.index(b"movi") :], "<i2", count=len(data) // 4) / 32768
+        else:
+            samples, rate = soundfile.read(tmp_path / path)
+            assert rate == 16_000
+        assert 0.01 < np.abs(samples).max() <= 1.0
+        assert np.std(samples) > 0.001
+
+
+def test_turns_of_a_session_lie_where_its_layout_says(tmp_path: pathlib.Path) -> None:
+    layout = few("smartkom")
+    trees.write_layout(tmp_path, layout)
+    for path in {clip.path for clip in layout.clips}:
+        samples, _ = soundfile.read(tmp_path / path)
+        spans = [clip.span for clip in layout.clips if clip.path == path]
+        silent = np.ones(len(samples), bool)
+        for start, end in [span for span in spans if span]:
+            assert np.abs(samples[start:end]).max() > 0.01
+            silent[start:end] = False
+        assert silent.sum() >= len(spans) * 8000
+        assert not samples[silent].any()
+
+
+def test_a_tree_is_written_with_so_many_speakers(tmp_path: pathlib.Path) -> None:
+    assert trees.TREES["ravdess_song"](tmp_path / "one", 1, seed=3) == 44
+    assert len(list((tmp_path / "one").rglob("*.wav"))) == 44
+    with pytest.raises(ConfigurationError, match="1 to 4 speakers, not 5"):
+        trees.TREES["savee"](tmp_path / "five", 5)
+    assert not (tmp_path / "five").exists()

@@ -1,0 +1,70 @@
+"""Overlapping frames of samples: the input N of Keesing et al. 2020, section 4.2 (Zhang's network).
+
+The first 80,000 samples as 500 frames of 40 ms, one every 10 ms. The last frames reach beyond the 80,000th sample and
+have zeros there; so have the last frames of shorter clips. The paper says that raw audio is cut but not padded; its
+code (release alta2020) gives this network 500 frames of every clip, and so does `pad`. Without it a clip has as many
+frames as begin in it.
+
+The paper's code standardises the samples as one column before it cuts and frames them. Who standardises these arrays
+column by column has 640 pairs of statistics instead, almost equal because every sample is in four columns, in which
+the zeros of the padding count.
+"""
+
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field, model_validator
+from torch.nn import functional
+
+from raysee.audio.decode import Samples
+from raysee.config import Config
+from raysee.features.frontend import TooShort
+from raysee.features.logmel import num_samples
+
+
+class Frames(Config):
+    """Configuration and function: samples (num_samples,) -> frames (500, 640)."""
+
+    kind: Literal["frames"] = "frames"
+    version: int = 1  # raised when the numbers change
+    sample_rate_hz: int = 16_000
+    max_samples: int = Field(80_000, ge=1)
+    frame_ms: float = 40.0
+    hop_ms: float = 10.0
+    pad: bool = True  # to the number of frames of `max_samples`
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if not 1 <= self._hop <= self.num_columns:
+            raise ValueError(f"frames of {self.frame_ms} ms every {self.hop_ms} ms do not cover every sample")
+        return self
+
+    @property
+    def num_columns(self) -> int:
+        """The samples in a frame: 640."""
+        return num_samples(self.frame_ms, self.sample_rate_hz)
+
+    @property
+    def _hop(self) -> int:
+        return num_samples(self.hop_ms, self.sample_rate_hz)
+
+    def __call__(self, samples: Samples) -> npt.NDArray[np.float32]:
+        """Frames (500, 640) of samples (num_samples,). Raises TooShort where there is no sample.
+
+        Without `pad` there are ceil(min(num_samples, 80,000) / 160) frames.
+        """
+        signal = torch.from_numpy(np.require(samples, np.float32, ["C", "W"]))  # PyTorch takes no other kind
+        return self.batch(signal.unsqueeze(0)).squeeze(0).numpy()
+
+    def batch(self, samples_BN: torch.Tensor) -> torch.Tensor:
+        """The same of many clips, (B, num_samples) -> (B, 500, 640), on their device. Raises TooShort."""
+        length = samples_BN.shape[1]
+        if length == 0:
+            raise TooShort("0 samples, one is enough to be filled up with zeros")
+        used = samples_BN[:, : self.max_samples]
+        num_frames = -(-(self.max_samples if self.pad else used.shape[1]) // self._hop)
+        reach = (num_frames - 1) * self._hop + self.num_columns
+        padded = functional.pad(used, (0, reach - used.shape[1]))
+        return padded.unfold(1, self.num_columns, self._hop).contiguous()
