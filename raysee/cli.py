@@ -34,6 +34,13 @@ class Size(enum.StrEnum):
     DEBUG = "debug"
 
 
+class Exchange(enum.StrEnum):
+    """Formats of others."""
+
+    AUDFORMAT = "audformat"
+    LHOTSE = "lhotse"
+
+
 class Precision(enum.StrEnum):
     """Arithmetic of training."""
 
@@ -84,6 +91,25 @@ def manifest(
     )
     labels = stage.receipt.details["labels"]
     return say_stage(stage, f"{stage.receipt.details['num_speakers']} speakers; " + counts(labels))
+
+
+@app.command()
+def export(
+    corpus: Annotated[str, typer.Argument(help="A corpus of the lake.")],
+    kind: Annotated[Exchange, typer.Argument(help="Whose format.")],
+    folder: Annotated[str, typer.Argument(help="A new folder of this machine.")],
+    to: Lake,
+) -> str:
+    """Write a corpus's list of clips for audformat or Lhotse; `manifest` reads both."""
+    from raysee.corpora import exchange
+    from raysee.corpora.manifest import utterances_of
+
+    clips = utterances_of(to, corpus)
+    rejects = exchange.EXPORTS[kind.value](clips, folder)
+    say(f"{clips.num_rows - rejects.num_rows} of {clips.num_rows} clips -> {folder}")
+    for row in rejects.to_pylist():
+        say(f"  {row['id']}: {row['message']}")
+    return folder
 
 
 @app.command()

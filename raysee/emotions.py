@@ -133,6 +133,16 @@ def apply_scheme(
     return classes, dict(sorted(dropped.items()))
 
 
+def count_schemes(labels: Sequence[str], emotions: Sequence[str]) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
+    """For each scheme, clips by class and, of what it drops, clips by label; arguments as of `apply_scheme`."""
+    counted = {}
+    for scheme in SCHEMES:
+        classes, dropped = apply_scheme(scheme, labels, emotions)
+        found = collections.Counter(classes)
+        counted[scheme] = ({one: found[one] for one in scheme_classes(scheme) if found[one]}, dropped)
+    return counted
+
+
 def _classes(scheme: str) -> dict[str, str]:
     if scheme not in SCHEMES:
         raise unknown("scheme", scheme, SCHEMES)

@@ -20,7 +20,7 @@ import typer
 from raysee import __version__, schema, storage
 from raysee.cli import app, main
 
-COMMANDS = ("corpora", "manifest", "look", "extract", "train", "score", "report", "synthesise")
+COMMANDS = ("corpora", "manifest", "export", "look", "extract", "train", "score", "report", "synthesise")
 
 
 class Ran(NamedTuple):
@@ -226,7 +226,7 @@ SCORE = "score {home}/calls --model {run}"
         ("synthesise song {out}", "Unknown kind of synthetic audio 'song'; choose one of: cafe, calls, .*tess"),
         # a stage whose stage before has not run
         (EXTRACT + " --to {out}", "has no manifest of emodb: run `raysee manifest emodb .*` first"),
-        (TRAIN + " --to {out}", "has no finished logmel40 of emodb: run `raysee extract .*` first"),
+        (TRAIN + " --to {out}", "has no manifest of emodb: run `raysee manifest emodb .*` first"),
         (TRAIN + " --to {home}/listed", "has no finished logmel40 of emodb: run `raysee extract .*` first"),
         (
             "score {home}/calls --model {home}/nowhere --to {out}",
@@ -366,6 +366,27 @@ def test_credentials_that_end_during_the_work_reject_nothing(
     assert_said(ran, "No permission for .*check the credentials")
     again = raysee(f"{EXTRACT} --to {tmp_path}")
     assert (again.code, again.out.splitlines()[0].split(",")[0]) == (0, "extract: 14 of 14")
+
+
+def test_a_corpus_of_ones_own_comes_in_a_table(home: Home, tmp_path: pathlib.Path) -> None:
+    sounds = sorted((home.root / "audio" / "wav").glob("*.wav"))
+    rows = [f"{path.stem},audio/{path.name},{path.stem[:2]},{path.stem[5]}" for path in sounds]
+    (tmp_path / "audio").symlink_to(home.root / "audio" / "wav")
+    (tmp_path / "mine.csv").write_text("\n".join(["clip_id,uri,speaker,label", *rows]) + "\n")
+    ran = raysee(f"manifest mine {tmp_path}/mine.csv --to {tmp_path}/lake")
+    assert (ran.code, ran.out.split(",")[0]) == (0, "manifest (synthetic): 210 of 210"), ran
+    assert raysee(f"extract --corpus mine --features logmel40,mfcc --to {tmp_path}/lake").code == 0
+    ran = raysee(f"train --corpus mine --features mfcc --to {tmp_path}/lake --size debug --epochs 1 --labels W,N")
+    assert (ran.code, ran.out.split(",")[0]) == (0, "train (synthetic): 60 of 60"), ran
+    assert raysee(f"look mine --to {tmp_path}/lake").code == 0
+
+
+@pytest.mark.parametrize("kind", ["audformat", "lhotse"])
+def test_a_list_goes_out_and_comes_back(home: Home, tmp_path: pathlib.Path, kind: str) -> None:
+    pytest.importorskip(kind)
+    assert raysee(f"export emodb {kind} {tmp_path}/out --to {home.root}/lake").code == 0
+    ran = raysee(f"manifest back {tmp_path}/out --to {tmp_path}/lake")
+    assert (ran.code, ran.out.split(",")[0]) == (0, "manifest (synthetic): 210 of 210"), ran
 
 
 def test_features_of_another_manifest_are_not_trained_on(home: Home, tmp_path: pathlib.Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from raysee import emotions
 from raysee.config import fingerprint
 from raysee.corpora import CORPORA
-from raysee.emotions import EMOTIONS, SCHEMES, SPECIFIC, apply_scheme, canonical, scheme_classes
+from raysee.emotions import EMOTIONS, SCHEMES, SPECIFIC, apply_scheme, canonical, count_schemes, scheme_classes
 from raysee.errors import ConfigurationError
 
 BIG_SIX = {"anger", "happiness", "sadness", "fear", "surprise", "disgust"}
@@ -156,3 +156,12 @@ def test_an_unknown_scheme_is_answered_with_the_known_ones() -> None:
     for call in (lambda: apply_scheme("big6", ["anger"]), lambda: scheme_classes("big6")):
         with pytest.raises(ConfigurationError, match=r"scheme 'big6'.*arousal, big6\+neutral, iemocap4, valence"):
             call()
+
+
+def test_what_schemes_keep_and_drop_is_counted() -> None:
+    labels = ["anger", "boredom", "boredom", "happiness", "unknown"]
+    counted = count_schemes(labels, [canonical(label) for label in labels])
+    assert list(counted) == list(SCHEMES)
+    assert counted["big6+neutral"] == ({"anger": 1, "happiness": 1}, {"boredom": 2, "unknown": 1})
+    assert counted["arousal"] == ({"high": 2, "low": 2}, {"unknown": 1})
+    assert all(sum(kept.values()) + sum(dropped.values()) == 5 for kept, dropped in counted.values())

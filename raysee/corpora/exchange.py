@@ -39,12 +39,12 @@ class OtherSound(CorpusError):
     """A Lhotse supervision of sound that is not one whole file with all of its channels."""
 
 
-def to_audformat(utterances: pa.Table, folder: str) -> None:
+def to_audformat(utterances: pa.Table, folder: str) -> pa.Table:
     """Write `utterances` (schema.UTTERANCES) as an audformat database of one table, `clips`, into a local folder.
 
-    Files below the folder are named relative to it, so that all of it can be moved. Raises ConfigurationError where
-    audformat is not installed, CorpusError where two clips are the same stretch of a file, StorageError where the
-    folder holds a database already.
+    Files below the folder are named relative to it, so that all of it can be moved. Returns rejects, of which there
+    are none: nothing is decoded. Raises ConfigurationError where audformat is not installed, CorpusError where two
+    clips are the same stretch of a file, StorageError where the folder holds a database already.
     """
     audformat, root = _package("audformat"), _new(folder, HEADER)
     rows = utterances.to_pylist()
@@ -74,6 +74,7 @@ def to_audformat(utterances: pa.Table, folder: str) -> None:
             table[field.name] = audformat.Column(scheme_id=field.name)
             table[field.name].set([row[field.name] for row in rows])
     database.save(str(root))
+    return schema.empty(schema.REJECTS)
 
 
 def from_audformat(folder: str, name: str) -> tuple[pa.Table, pa.Table]:
@@ -139,6 +140,9 @@ def to_lhotse(utterances: pa.Table, folder: str) -> pa.Table:
     lhotse.SupervisionSet.from_segments(supervisions).to_file(root / SUPERVISIONS)
     lhotse.RecordingSet.from_recordings(recordings).to_file(root / RECORDINGS)
     return pa.Table.from_pylist(rejects, schema=schema.REJECTS)
+
+
+EXPORTS = {"audformat": to_audformat, "lhotse": to_lhotse}
 
 
 def from_lhotse(folder: str, name: str) -> tuple[pa.Table, pa.Table]:

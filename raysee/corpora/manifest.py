@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from raysee import lake, receipts, schema, storage
 from raysee.config import fingerprint
-from raysee.corpora import CORPORA, table
+from raysee.corpora import CORPORA, exchange, table
 from raysee.corpora import corpus as corpus_of
 from raysee.corpora.corpus import AUDIO_ENDINGS, Clip, Corpus, LeftOut, Tree, is_hidden
 from raysee.emotions import canonical
 from raysee.errors import ConfigurationError, CorpusError
 from raysee.receipts import Receipt, Stage
 from raysee.storage import FileInfo
-from raysee.synthesis.marker import is_synthetic
+from raysee.synthesis.marker import is_synthetic, lie_in_marked_folders
 
 _LFS_POINTER = b"version https://git-lfs"
 _LFS_BYTES = 200  # a pointer is about 130
@@ -36,15 +36,15 @@ def manifest(
 ) -> Stage:
     """List the corpus below `source` and write its utterances and rejects below the lake `root`.
 
-    A name that is not in CORPORA is that of a corpus in a table (raysee.corpora.table), and `source` the table.
+    A name that is not in CORPORA is that of a corpus in a table (raysee.corpora.table) or in a format of others
+    (raysee.corpora.exchange), and `source` the table or folder.
     `options` are the corpus's own choices (Corpus.options). Raises ConfigurationError for one that it does not have,
     CorpusError as `build` does.
     """
     began = time.perf_counter()
     root, source = storage.normalise(root), storage.normalise(source)
-    # A corpus that raysee does not know may be one row a clip in a table.
-    is_table = corpus_name not in CORPORA and source.lower().endswith(table.ENDINGS)
-    known = None if is_table else corpus_of(corpus_name)
+    given = None if corpus_name in CORPORA else _given(source)
+    known = None if given else corpus_of(corpus_name)
     chosen = known.choose(options or {}) if known else {}
     place = lake.utterances(root, corpus_name)
     config = {
@@ -54,7 +54,7 @@ def manifest(
         "allow_count_mismatch": allow_count_mismatch,
     }
     found = None if overwrite else receipts.find(place, "manifest", fingerprint(config), config)
-    files = storage.list_files(source.rpartition("/")[0] if is_table else source)
+    files = storage.list_files(source.rpartition("/")[0] if source.lower().endswith(table.ENDINGS) else source)
     inputs = {"listing": fingerprint(files)}
     if found and found.inputs == inputs:
         return Stage(place, found, found=True)
@@ -62,8 +62,8 @@ def manifest(
         utterances, rejects = build(
             known, source, files, storage.read_bytes, options=chosen, allow_count_mismatch=allow_count_mismatch
         )
-    else:
-        utterances, rejects = table.read_table_corpus(source, corpus_name, files)
+    elif given:
+        utterances, rejects = given(source, corpus_name, files)
     labels = collections.Counter(utterances["label"].to_pylist())
     if overwrite:
         receipts.clear(place, "manifest")
@@ -93,11 +93,30 @@ def manifest(
                 "labels": known.labels if known else sorted(labels),
             },
             "num_speakers": len(set(utterances["speaker"].to_pylist())),
-            "synthetic": is_synthetic(files),
+            "synthetic": is_synthetic(files) or (bool(given) and lie_in_marked_folders(utterances["uri"].to_pylist())),
         },
         wall_s=time.perf_counter() - began,
     )
     return Stage(place, receipts.write(place, receipt), found=False)
+
+
+def utterances_of(root: str, corpus_name: str) -> pa.Table:
+    """The utterances of a corpus in the lake `root`; ConfigurationError where there is no manifest."""
+    about(root, corpus_name)
+    place = lake.utterances(storage.normalise(root), corpus_name)
+    return storage.read_table(storage.join(place, "clips"), schema.UTTERANCES)
+
+
+def _given(source: str) -> Callable[[str, str, Sequence[FileInfo]], tuple[pa.Table, pa.Table]] | None:
+    """What reads the utterances that somebody else has written at `source`; None where nothing does."""
+    if source.lower().endswith(table.ENDINGS):
+        return table.read_table_corpus
+    there = storage.names(source)
+    if exchange.HEADER in there:
+        return lambda place, name, _: exchange.from_audformat(place, name)
+    if {exchange.RECORDINGS, exchange.SUPERVISIONS} <= there:
+        return lambda place, name, _: exchange.from_lhotse(place, name)
+    return None
 
 
 def about(root: str, corpus_name: str) -> Receipt:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from raysee import lake, receipts, schema, storage
 from raysee.config import fingerprint, set_fingerprint
-from raysee.corpora.manifest import about
+from raysee.corpora.manifest import about, utterances_of
 from raysee.distributed.cluster import connect
 from raysee.distributed.shards import Shard, ShardResult, part_name, run_shards
 from raysee.features import FrontEnd, front_end
@@ -62,7 +62,7 @@ def extract(
     todo = [work for work in works if work.place not in stages]
     utterances = schema.empty(schema.UTTERANCES)
     if todo:
-        utterances = storage.read_table(join(lake.utterances(root, corpus_name), "clips"), schema.UTTERANCES)
+        utterances = utterances_of(root, corpus_name)
         connect()
     for plan, together in _by_plan(todo, utterances, overwrite):
         totals = run_shards(

@@ -15,7 +15,7 @@ import torch
 
 from raysee import lake, receipts, schema, storage
 from raysee.config import RunConfig, fingerprint
-from raysee.corpora.manifest import about
+from raysee.corpora.manifest import about, utterances_of
 from raysee.distributed.cluster import connect, explained
 from raysee.errors import ConfigurationError
 from raysee.evaluation.folds import FINAL, Fold, make_folds
@@ -68,7 +68,7 @@ def train(root: str, config: RunConfig, *, overwrite: bool = False, on_progress:
     place = lake.run(root, config, fingerprint(identity))
     if not overwrite and (found := receipts.find(place, "train", fingerprint(identity), identity)):
         return Stage(place, found, found=True)
-    utterances = storage.read_table(join(lake.utterances(root, config.corpus), "clips"), schema.UTTERANCES)
+    utterances = utterances_of(root, config.corpus)
     clips = load(utterances, storage.read_table(join(source, "clips"), schema.FEATURES), labels)
     labels = [label for label in labels if label in set(clips.labels)]
     if len(labels) < 2:

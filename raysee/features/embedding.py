@@ -153,7 +153,7 @@ def _download(bundle_name: str, bundle: Any) -> dict[str, torch.Tensor]:
     except (OSError, RuntimeError) as error:  # no network, or half a file
         raise ConfigurationError(
             f"The weights of {bundle_name} cannot be had ({error}): put {bundle._path.rsplit('/', 1)[-1]} of "
-            "https://download.pytorch.org/torchaudio/models into $TORCH_HOME/hub/checkpoints, which is "
+            "torchaudio's models into $TORCH_HOME/hub/checkpoints, which is "
             "~/.cache/torch/hub/checkpoints where TORCH_HOME is not set."
         ) from error
     return state

@@ -13,6 +13,7 @@ from raysee.audio.decode import Samples, decode
 from raysee.audio.measure import BELOW_LOUDEST_DB, Measures, measure
 from raysee.audio.resample import mono, resample
 from raysee.corpora.manifest import about
+from raysee.emotions import count_schemes
 from raysee.errors import AudioError, MissingError
 from raysee.features.logmel import LogMel
 from raysee.progress import OnProgress, quiet
@@ -118,6 +119,7 @@ def look(root: str, corpus_name: str, out: str | None = None, on_progress: OnPro
         languages=dict(collections.Counter(row["language"] for row in rows).most_common()),
         genders=dict(sorted(collections.Counter(one.gender for one in speakers).items())),
         labels=[_label(label, rows, heard) for label in labels],
+        schemes=count_schemes([row["label"] for row in rows], [row["emotion"] for row in rows]),
         speakers=speakers,
         most_speakers=MOST_SPEAKERS,
         most_rows=MOST_ROWS,

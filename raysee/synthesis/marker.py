@@ -3,7 +3,8 @@
 import pathlib
 from collections.abc import Iterable
 
-from raysee.storage import FileInfo, basename
+from raysee import storage
+from raysee.storage import FileInfo
 
 MARKER = "SYNTHETIC.txt"
 _TEXT = "The sound below this folder was made by raysee.synthesis. Nobody spoke it and nobody felt it.\n"
@@ -17,4 +18,10 @@ def mark(folder: pathlib.Path) -> None:
 
 def is_synthetic(files: Iterable[FileInfo]) -> bool:
     """Whether a listing holds the mark."""
-    return any(basename(file.uri) == MARKER for file in files)
+    return any(storage.basename(file.uri) == MARKER for file in files)
+
+
+def lie_in_marked_folders(uris: Iterable[str]) -> bool:
+    """Whether a folder of these sounds holds the mark."""
+    folders = sorted({uri.rpartition("/")[0] for uri in uris})
+    return any(storage.exists(storage.join(folder, MARKER)) for folder in folders)

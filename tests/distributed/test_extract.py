@@ -221,7 +221,7 @@ def test_a_store_that_does_not_answer_stops_the_work(ray_session: None, tmp_path
 @pytest.mark.parametrize(
     ("corpus", "features", "message"),
     [
-        ("emodb", "logmel41", "Unknown front-end 'logmel41'; choose one of: logmel240, logmel40"),
+        ("emodb", "logmel41", "Unknown front-end 'logmel41'; choose one of: array180, .*logmel240, logmel40, mfcc"),
         ("emo-db", "logmel40", "Unknown corpus 'emo-db'; choose one of: cafe, .*ravdess"),
         ("ravdess", "logmel40", "has no manifest of ravdess: run `raysee manifest ravdess"),
     ],

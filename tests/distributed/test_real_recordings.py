@@ -33,11 +33,8 @@ def test_the_manifest_of_ravdess_is_complete(real_data: pathlib.Path, tmp_path: 
     stage = manifest(str(tmp_path), "ravdess", str(real_data / "ravdess"))
     emotions = ("anger", "calm", "disgust", "fear", "happiness", "sadness", "surprise")
     assert stage.receipt.counts == {"in": 1440, "out": 1440, "rejected": 0}
-    assert stage.receipt.details == {
-        "labels": {**dict.fromkeys(emotions, 192), "neutral": 96},
-        "num_speakers": 24,
-        "synthetic": False,
-    }
+    assert stage.receipt.details["labels"] == {**dict.fromkeys(emotions, 192), "neutral": 96}
+    assert (stage.receipt.details["num_speakers"], stage.receipt.details["synthetic"]) == (24, False)
 
 
 def test_emodb_is_complete_and_every_clip_has_features(
@@ -45,7 +42,8 @@ def test_emodb_is_complete_and_every_clip_has_features(
 ) -> None:
     listed = manifest(str(tmp_path), "emodb", str(real_data / "emodb"))
     assert listed.receipt.counts == {"in": 535, "out": 535, "rejected": 0}
-    assert listed.receipt.details == {"labels": EMODB_COUNTS, "num_speakers": 10, "synthetic": False}
+    assert listed.receipt.details["labels"] == EMODB_COUNTS
+    assert (listed.receipt.details["num_speakers"], listed.receipt.details["synthetic"]) == (10, False)
     (made,) = extract(str(tmp_path), "emodb", ["logmel40"])
     assert made.receipt.counts == {"in": 535, "out": 535, "rejected": 0}
     assert made.receipt.details["audio_s"] == pytest.approx(1487, abs=2)

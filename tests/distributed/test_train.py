@@ -108,7 +108,7 @@ def test_a_protocol_that_leaks_says_so_in_its_card(lake: str) -> None:
     [
         ({"model": "alexnet"}, "Unknown model 'alexnet'; choose one of: aldeneh"),
         ({"protocol": "loso"}, "Unknown protocol 'loso'; choose one of: badshah2017, code, paper, strict"),
-        ({"features": "mfcc"}, "Unknown front-end 'mfcc'"),
+        ({"features": "mfccs"}, "Unknown front-end 'mfccs'"),
         ({"corpus": "tess2"}, "Unknown corpus 'tess2'"),
         ({"labels": ("anger", "joy")}, "Unknown labels joy; this corpus has anger, boredom"),
         ({"labels": ("anger",)}, "leaves nothing to tell apart"),

@@ -122,7 +122,7 @@ def test_a_card_with_broken_fields_is_refused(run: str, changes: dict[str, Any])
 
 @pytest.mark.parametrize(
     ("field", "name", "known"),
-    [("model", "alexnet", "aldeneh"), ("features", "mfcc", "logmel240, logmel40")],
+    [("model", "alexnet", "aldeneh"), ("features", "mfccs", "logmel240, logmel40")],
 )
 def test_names_that_this_version_does_not_know_are_told(run: str, field: str, name: str, known: str) -> None:
     rewrite(run, config={**card().config.model_dump(), field: name})
