@@ -118,7 +118,7 @@ def _start(work: _Work, utterances: pa.Table, overwrite: bool) -> pa.Table:
     if storage.exists(plan_uri):
         rows = storage.read_table(plan_uri, schema.FEATURE_PLAN)
         planned = dict(zip(rows["clip_id"].to_pylist(), rows["shard"].to_pylist(), strict=True))
-    shards = assign(planned, utterances["clip_id"].to_pylist())
+    shards = assign(planned, utterances["clip_id"].to_pylist(), work.front_end.typical_values)
     plan = utterances.append_column("shard", pa.array(shards, pa.int32()))
     gone = {part_name(shard) for shard in set(planned.values()) - set(shards)}
     for folder in ("done", "clips", "rejects"):

@@ -60,6 +60,11 @@ class Chunks(Config):
         """The last axis: a channel for each length of frames."""
         return len(self.frames_ms)
 
+    @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about."""
+        return round(4000 / (self.num_frames * self.hop_ms)) * self.size**2 * self.num_columns
+
     def __call__(self, samples: Samples) -> Array:
         """Log-magnitudes (num_chunks, size, size, num_channels) of samples (num_samples,) at `sample_rate_hz`.
 
@@ -145,6 +150,11 @@ class ChunkFeatures(Config):
     def num_columns(self) -> int:
         """The features of a chunk."""
         return 1 + self.num_coefficients + 1 + self.num_bands + len(self.rolloffs) + 1 + 1
+
+    @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about."""
+        return round(4000 / self.chunk_ms) * self.num_columns
 
     def __call__(self, samples: Samples) -> Array:
         """Features (num_chunks, 26), in the order of the report's Table 1, of samples at `sample_rate_hz`.

@@ -83,6 +83,11 @@ class Embedding(Config):
         """The width of the transformer."""
         return BUNDLES[self.bundle].width
 
+    @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about."""
+        return 200 * self.num_columns if self.pooling == "frames" else self.num_columns
+
     def __call__(self, samples: Samples) -> npt.NDArray[np.float32]:
         """Embeddings (num_frames, width) of samples (num_samples,) in [-1, 1] at 16 kHz, or with "mean" (1, width).
 

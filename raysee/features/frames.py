@@ -47,6 +47,11 @@ class Frames(Config):
         return num_samples(self.frame_ms, self.sample_rate_hz)
 
     @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about."""
+        return (self.max_samples if self.pad else 4 * self.sample_rate_hz) // self._hop * self.num_columns
+
+    @property
     def _hop(self) -> int:
         return num_samples(self.hop_ms, self.sample_rate_hz)
 

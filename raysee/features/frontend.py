@@ -24,6 +24,10 @@ class FrontEnd(Protocol):
     def num_columns(self) -> int:
         """The width of the array: what is standardised column by column."""
 
+    @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about: a shard holds fewer clips of larger arrays."""
+
     def __call__(self, samples: Samples) -> npt.NDArray[np.float32]:
         """Samples (num_samples,) -> (num_frames, num_columns). Raises TooShort."""
 

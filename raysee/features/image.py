@@ -55,6 +55,11 @@ class Image(Config):
         """The last axis: red, green and blue."""
         return 3
 
+    @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about."""
+        return int(4000 / self.slide_ms) * self.size**2 * self.num_columns
+
     def __call__(self, samples: Samples) -> npt.NDArray[np.float32]:
         """Pictures (num_images, height, width, 3) in [0, 1] of samples (num_samples,) at `sample_rate_hz`.
 

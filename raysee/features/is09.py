@@ -36,6 +36,11 @@ class IS09(Config):
         """The number of functionals."""
         return 384
 
+    @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about."""
+        return self.num_columns
+
     def __call__(self, samples: Samples) -> npt.NDArray[np.float32]:
         """Functionals (1, 384) of samples (num_samples,) in [-1, 1] at 16 kHz, as of a file of 16 bits.
 

@@ -49,6 +49,11 @@ class LogMel(Config):
         """The number of bands."""
         return self.num_bands
 
+    @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about."""
+        return round(4000 / self.hop_ms) * self.num_bands
+
     def __call__(self, samples: Samples) -> npt.NDArray[np.float32]:
         """Log-mels (num_frames, num_bands) of samples (num_samples,) in [-1, 1] at `sample_rate_hz`.
 

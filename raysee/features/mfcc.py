@@ -43,6 +43,11 @@ class Mfcc(Config):
         """Coefficients, their deltas, and the deltas of those."""
         return 3 * self.num_mfccs
 
+    @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about."""
+        return self.logmel.typical_values // self.logmel.num_bands * self.num_columns
+
     def __call__(self, samples: Samples) -> npt.NDArray[np.float32]:
         """MFCCs (num_frames, num_columns) of samples (num_samples,) in [-1, 1] at `sample_rate_hz`.
 

@@ -53,6 +53,11 @@ class Sliding(Config):
         """The last axis: red, green and blue."""
         return 3
 
+    @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about."""
+        return round(4000 / self.window_ms * self.size) * self.size * self.num_columns
+
     def __call__(self, samples: Samples) -> Array:
         """The picture (num_frames, size, 3) in [0, 1] of samples (num_samples,) at `sample_rate_hz`, time first.
 

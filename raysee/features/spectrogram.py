@@ -63,6 +63,11 @@ class Spectrogram(Config):
         return self.num_bands
 
     @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about."""
+        return self.num_frames * self.num_bands
+
+    @property
     def num_frames(self) -> int:
         """The length of every spectrogram: 497 of the 498 frames that fit into 5 s."""
         size, hop, length = _sizes(self)

@@ -45,6 +45,11 @@ class _Rows(Config):
         """MFCCs, chroma bins and mel bands: 180."""
         return self.num_mfccs + self.num_chroma + self.num_bands
 
+    @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about."""
+        return self.num_columns
+
     def _values(self, samples: Samples, chroma_exponent: int) -> npt.NDArray[np.float32]:
         """(num_frames, num_columns); one frame and another for every `hop_size` samples. Raises TooShort."""
         import librosa  # takes a second, which only those who need it shall wait
@@ -85,6 +90,11 @@ class FeatureArray(_Rows):
 
     kind: Literal["array"] = "array"
     num_frames: int = Field(275, ge=1)
+
+    @property
+    def typical_values(self) -> int:
+        """The numbers in every array."""
+        return self.num_frames * self.num_columns
 
     def __call__(self, samples: Samples) -> npt.NDArray[np.float32]:
         """The array (num_frames, num_columns) of samples (num_samples,) at `sample_rate_hz`.

@@ -31,6 +31,11 @@ class Waveform(Config):
         """One: a sample."""
         return 1
 
+    @property
+    def typical_values(self) -> int:
+        """The numbers in the array of a clip of 4 s, about."""
+        return min(4 * self.sample_rate_hz, self.max_samples)
+
     def __call__(self, samples: Samples) -> npt.NDArray[np.float32]:
         """Samples (num_samples,) -> (min(num_samples, max_samples), 1), a copy. Raises TooShort where there is none."""
         if len(samples) == 0:

@@ -59,6 +59,13 @@ def test_it_is_finite_numbers_or_one_reject(name: str, sound: str) -> None:
     assert values.shape[-1] == front_end(name).num_columns
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_typical_values_are_about_what_four_seconds_give(name: str) -> None:
+    made_by = front_end(name)
+    found = made_by(np.tile(tone(made_by.sample_rate_hz)[:, 0], 4).astype(np.float32))
+    assert 0.8 < made_by.typical_values / found.size < 1.3
+
+
 def test_fingerprints_are_all_different() -> None:
     fingerprints = [made_by.fingerprint() for made_by in FEATURES.values()]
     assert len(set(fingerprints)) == len(FEATURES)

@@ -10,6 +10,13 @@ def test_shards_grow_with_the_corpus_up_to_what_a_worker_should_hold(num_clips: 
     assert clips_per_shard(num_clips) == size
 
 
+@pytest.mark.parametrize(
+    ("values_per_clip", "size"), [(1, 256), (64_000, 256), (320_000, 104), (10**6, 33), (10**9, 1)]
+)
+def test_large_arrays_make_small_shards(values_per_clip: int, size: int) -> None:
+    assert clips_per_shard(100_000, values_per_clip) == size
+
+
 def test_a_first_plan_is_in_order() -> None:
     assert assign({}, [f"{number:03}" for number in range(130)]) == [0] * 64 + [1] * 64 + [2] * 2
 

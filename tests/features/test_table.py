@@ -146,7 +146,7 @@ def test_no_features_are_a_table_too(clips: list[dict[str, Any]]) -> None:
 class Spy:
     """A front-end that counts its calls."""
 
-    sample_rate_hz, num_columns = 16_000, 1
+    sample_rate_hz, num_columns, typical_values = 16_000, 1, 1
 
     def __init__(self) -> None:
         self.calls = 0
