@@ -4,7 +4,8 @@ import pytest
 
 from raysee.corpora import ravdess
 from raysee.corpora.corpus import Clip
-from raysee.corpora.ravdess_song import RAVDESS_SONG, parse
+from raysee.corpora.ravdess import RAVDESS_SONG
+from raysee.corpora.ravdess import parse_song as parse
 from raysee.emotions import canonical
 
 FOLDER = "Audio_Song_Actors_01-24"
