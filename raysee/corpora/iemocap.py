@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 
 from raysee.corpora.corpus import ENDING, Clip, Corpus, LeftOut, Outcome, Reading, Tree
+from raysee.corpora.labels import read_labels
 from raysee.errors import CorpusError
 
 _TAKEN = {"ang": "anger", "hap": "happiness", "exc": "happiness", "sad": "sadness", "neu": "neutral"}
@@ -43,31 +44,21 @@ _LABEL_LINE = re.compile(
 
 def read(tree: Tree, options: Mapping[str, str]) -> Reading:
     """The reading of a tree with its label files; CorpusError where there is none, or a label line that is none."""
-    codes: dict[str, str] = {}
-    named: dict[str, str] = {}
     files = [path for path in tree.paths if _EVALUATION_PATH.search(path)]
     if not files:
         raise CorpusError(
             "There is no SessionN/dialog/EmoEvaluation/*.txt, and only these files label the turns of IEMOCAP: "
             "point at the folder that holds Session1 to Session5, and copy their dialog folders along."
         )
-    for path in files:
-        for number, line in enumerate(map(str.strip, tree.text(path).split("\n")), 1):
-            if not line.startswith("["):  # the header, single ratings, empty lines
-                continue
-            match = _LABEL_LINE.fullmatch(line)
-            if match is None:
-                raise CorpusError(
-                    f"{path}, line {number}: {line!r} is no label line `[start - end] turn label [V, A, D]` with one "
-                    f"of the labels {', '.join([*_TAKEN, *_LEFT])}: take the file as it was published."
-                )
-            if codes.setdefault(match["id"], match["code"]) != match["code"]:
-                raise CorpusError(
-                    f"{path}, line {number}: {match['id']} is {match['code']!r} here and {codes[match['id']]!r} in a "
-                    "line before: keep one of the two."
-                )
-            if match["code"] in _TAKEN:
-                named[match["id"]] = path
+    codes, named = read_labels(
+        tree,
+        files,
+        is_label=lambda line: line.startswith("["),  # the rest are the header, single ratings, empty lines
+        pattern=_LABEL_LINE,
+        form=f"label line `[start - end] turn label [V, A, D]` with one of the labels {', '.join([*_TAKEN, *_LEFT])}",
+        clip_id=lambda match: match["id"],
+        taken=_TAKEN,
+    )
     return Reading(functools.partial(_parse, codes=codes, rule=options["speaker_rule"]), named)
 
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 
 from raysee.corpora.corpus import ENDING, Clip, Corpus, LeftOut, Outcome, Reading, Tree
+from raysee.corpora.labels import read_labels
 from raysee.errors import CorpusError
 
 _TAKEN = {"A": "anger", "H": "happiness", "S": "sadness", "N": "neutral"}
@@ -35,32 +36,21 @@ _HEADER = re.compile(
 
 def read(tree: Tree, options: Mapping[str, str]) -> Reading:
     """The reading of a tree with its evaluations; CorpusError where they are missing or hold a header that is none."""
-    codes: dict[str, str] = {}
-    named: dict[str, str] = {}
     files = [path for path in tree.paths if _EVALUATION_PATH.search(path)]
     if not files:
         raise CorpusError(
             "There is no Evaluation.txt, and only this file labels the turns of MSP-IMPROV: "
             "point at the folder that holds it and session1 to session6."
         )
-    for path in files:
-        for number, line in enumerate(map(str.strip, tree.text(path).split("\n")), 1):
-            if "-IMPROV-" not in line:  # what one listener heard, or empty
-                continue
-            match = _HEADER.fullmatch(line)
-            if match is None:
-                raise CorpusError(
-                    f"{path}, line {number}: {line!r} does not begin a turn as `UTD-IMPROV-ID.avi; LABEL; A:x; V:x; "
-                    "D:x ; N:x;` with one of the labels A, H, S, N, O, X: take the file as it was published."
-                )
-            clip_id = f"MSP-{match['id']}"
-            if codes.setdefault(clip_id, match["code"]) != match["code"]:
-                raise CorpusError(
-                    f"{path}, line {number}: {clip_id} is {match['code']} here and {codes[clip_id]} before: "
-                    "keep one of the two."
-                )
-            if match["code"] in _TAKEN:
-                named[clip_id] = path
+    codes, named = read_labels(
+        tree,
+        files,
+        is_label=lambda line: "-IMPROV-" in line,  # the rest are what single listeners heard, and empty lines
+        pattern=_HEADER,
+        form="`UTD-IMPROV-ID.avi; LABEL; A:x; V:x; D:x ; N:x;` with one of the labels A, H, S, N, O, X",
+        clip_id=lambda match: f"MSP-{match['id']}",
+        taken=_TAKEN,
+    )
     return Reading(functools.partial(_parse, codes=codes), named)
 
 

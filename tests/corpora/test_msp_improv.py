@@ -128,7 +128,7 @@ def test_a_header_that_is_none_is_named_with_file_and_line(line: str) -> None:
 
 
 def test_two_labels_of_one_turn_are_an_error() -> None:
-    with pytest.raises(CorpusError, match=r"line 5: MSP-IMPROV-S01A-F01-P-FM01 is N here and A before"):
+    with pytest.raises(CorpusError, match=r"line 5: MSP-IMPROV-S01A-F01-P-FM01 is 'N' here and 'A' in a line before"):
         reading(block("IMPROV-S01A-F01-P-FM01", "A") + block("IMPROV-S01A-F01-P-FM01", "N"))
 
 
