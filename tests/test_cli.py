@@ -381,6 +381,16 @@ def test_a_corpus_of_ones_own_comes_in_a_table(home: Home, tmp_path: pathlib.Pat
     assert raysee(f"look mine --to {tmp_path}/lake").code == 0
 
 
+def test_another_map_of_emotions_lists_anew(
+    home: Home, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = f"manifest emodb {home.root}/pair --to {tmp_path} --allow-count-mismatch"
+    assert raysee(words).code == 0
+    assert "found finished" in raysee(words).out
+    monkeypatch.setattr("raysee.corpora.manifest.FINGERPRINT", "another")
+    assert "found finished" not in raysee(words).out
+
+
 @pytest.mark.parametrize("kind", ["audformat", "lhotse"])
 def test_a_list_goes_out_and_comes_back(home: Home, tmp_path: pathlib.Path, kind: str) -> None:
     pytest.importorskip(kind)

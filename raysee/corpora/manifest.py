@@ -15,7 +15,7 @@ from raysee.config import fingerprint
 from raysee.corpora import CORPORA, exchange, table
 from raysee.corpora import corpus as corpus_of
 from raysee.corpora.corpus import AUDIO_ENDINGS, Clip, Corpus, LeftOut, Tree, is_hidden
-from raysee.emotions import canonical
+from raysee.emotions import FINGERPRINT, canonical
 from raysee.errors import ConfigurationError, CorpusError
 from raysee.receipts import Receipt, Stage
 from raysee.storage import FileInfo
@@ -55,7 +55,7 @@ def manifest(
     }
     found = None if overwrite else receipts.find(place, "manifest", fingerprint(config), config)
     files = storage.list_files(source.rpartition("/")[0] if source.lower().endswith(table.ENDINGS) else source)
-    inputs = {"listing": fingerprint(files)}
+    inputs = {"listing": fingerprint(files), "emotions": FINGERPRINT}
     if found and found.inputs == inputs:
         return Stage(place, found, found=True)
     if known:

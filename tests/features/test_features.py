@@ -66,6 +66,16 @@ def test_typical_values_are_about_what_four_seconds_give(name: str) -> None:
     assert 0.8 < made_by.typical_values / found.size < 1.3
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seconds", [1, 6])
+def test_the_samples_are_left_as_they_were(name: str, seconds: int) -> None:
+    """In one pass the next front-end gets the same array."""
+    samples = np.tile(tone(16_000)[:, 0] + 0.1, seconds).astype(np.float32)
+    before = samples.copy()
+    front_end(name)(samples)
+    np.testing.assert_array_equal(samples, before)
+
+
 def test_fingerprints_are_all_different() -> None:
     fingerprints = [made_by.fingerprint() for made_by in FEATURES.values()]
     assert len(set(fingerprints)) == len(FEATURES)
