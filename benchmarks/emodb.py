@@ -41,7 +41,7 @@ def main() -> None:
 
     def run(protocol: str, repeats: int, labels: tuple[str, ...] = ()) -> Receipt:
         config = RunConfig(
-            corpus="emodb",
+            corpora=("emodb",),
             features="logmel40",
             model="aldeneh",
             protocol=protocol,

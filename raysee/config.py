@@ -40,23 +40,40 @@ class TrainingConfig(Config):
 
     epochs: int = Field(50, ge=1)
     batch_size: int = Field(32, ge=1)
+    optimiser: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Field(1e-4, gt=0)
     adam_eps: float = Field(1e-7, gt=0)  # Keras's default; PyTorch's is 1e-8
+    momentum: float = Field(0.9, ge=0, lt=1)  # of sgd
+    weight_decay: float = Field(0.0, ge=0)  # L2 penalty
+    lr_step_epochs: int = Field(0, ge=0)  # every so many epochs the learning rate is multiplied; 0: never
+    lr_step_factor: float = Field(0.1, gt=0)
+    patience: int = Field(0, ge=0)  # stop after so many epochs without a lower validation loss; 0: never
     seed: int = Field(0, ge=0, lt=2**32)
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: mixed precision by torch.autocast
+    compile: Literal["no", "default", "cuda-graphs"] = "no"  # by torch.compile
 
 
 class RunConfig(Config):
     """What a cross-validated training is."""
 
-    corpus: str
+    corpora: tuple[str, ...] = Field(min_length=1)  # several: their clips together
     features: str
     model: str
     size: Literal["published", "debug"] = "published"
     protocol: str = "strict"
-    labels: tuple[str, ...] = ()  # empty: all of the corpus's
+    labels: tuple[str, ...] = ()  # empty: all
     repeats: int = Field(1, ge=1)
+    aggregation: Literal["mean", "median", "vote"] = "mean"  # of the examples of a clip, where they are several
+    hop_ms: int = Field(10, ge=1)  # between the windows of a network that slides over a clip
+    augmented: str = ""  # features of altered copies of the clips, which are trained on too
+    initial: str = ""  # a safetensors file with the weights that training starts from
+    deliver: bool = True  # fit a model on everything besides the cross-validation
     training: TrainingConfig = TrainingConfig()
+
+    @property
+    def corpus(self) -> str:
+        """The corpora in one name."""
+        return "+".join(self.corpora)
 
 
 class ScoreConfig(Config):

@@ -58,12 +58,48 @@ PREDICTIONS = pa.schema(
     [
         _required("clip_id", pa.string()),
         _required("speaker", pa.string()),
+        pa.field("gender", pa.string()),
         _required("repeat", pa.int32()),
         _required("fold", pa.int32()),
+        _required("speaker_heard", pa.bool_()),  # whether the training part has clips of the speaker,
+        pa.field("sentence_heard", pa.bool_()),  # and of the sentence; null where the corpus does not name sentences
         _required("label", pa.string()),
         _required("predicted", pa.string()),
         _required("labels", _STRINGS),  # the order of the probabilities
         _required("probabilities", _FLOATS),
+    ]
+)
+
+#: One row an example and repeat, where the clips have several: windows, chunks, or vectors.
+EXAMPLES = pa.schema(
+    [
+        _required("example", pa.int64()),  # the same number is the same example in every run on these features
+        _required("part", pa.string()),  # "test" or "validation"
+        *PREDICTIONS,
+    ]
+)
+
+#: One row a figure of an experiment of the literature: the published one and ours, in [0, 1] or in seconds.
+REPRODUCTIONS = pa.schema(
+    [
+        _required("experiment", pa.string()),
+        _required("what", pa.string()),
+        _required("corpus", pa.string()),
+        _required("model", pa.string()),
+        _required("features", pa.string()),
+        _required("protocol", pa.string()),
+        _required("figure", pa.string()),
+        pa.field("published", pa.float64()),
+        pa.field("ours", pa.float64()),  # null: owed, and `remark` says why
+        pa.field("low", pa.float64()),  # of a 95 % interval over speakers
+        pa.field("high", pa.float64()),
+        _required("repeats", pa.int32()),
+        _required("epochs", pa.int32()),
+        _required("num_trainings", pa.int32()),
+        _required("training_s", pa.float64()),  # of all these trainings
+        _required("notes", _STRINGS),
+        _required("remark", pa.string()),
+        _required("run", pa.string()),
     ]
 )
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from raysee.config import Config, RunConfig, ScoreConfig, TrainingConfig, fingerprint
 
-RUN = {"corpus": "emodb", "features": "logmel40", "model": "aldeneh"}
+RUN = {"corpora": ("emodb",), "features": "logmel40", "model": "aldeneh"}
 
 
 def test_defaults_are_those_of_the_paper() -> None:
@@ -27,7 +27,7 @@ def test_a_configuration_cannot_change() -> None:
     ("kind", "fields"),
     [
         (RunConfig, {**RUN, "modle": "aldeneh"}),  # a misspelt field must not be ignored
-        (RunConfig, {"corpus": "emodb"}),
+        (RunConfig, {"corpora": ("emodb",)}),
         (RunConfig, {**RUN, "size": "huge"}),
         (RunConfig, {**RUN, "repeats": 0}),
         (TrainingConfig, {"epochs": 0}),
@@ -48,7 +48,7 @@ def test_what_cannot_be_is_refused(kind: type[Config], fields: dict[str, Any]) -
 @pytest.mark.parametrize(
     "change",
     [
-        {"corpus": "ravdess"},
+        {"corpora": ("ravdess",)},
         {"features": "logmel240"},
         {"model": "other"},
         {"size": "debug"},
@@ -81,7 +81,7 @@ def test_a_fingerprint_knows_values_not_spelling() -> None:
 
 
 def test_a_fingerprint_is_the_same_in_every_process() -> None:
-    code = "from raysee.config import *; print(RunConfig(corpus='emodb', features='logmel40', model='aldeneh')"
+    code = "from raysee.config import *; print(RunConfig(corpora=('emodb',), features='logmel40', model='aldeneh')"
     found = {
         subprocess.run(
             [sys.executable, "-c", f"{code}.fingerprint())"],

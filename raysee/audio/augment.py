@@ -5,7 +5,6 @@ faster, each with each. Both are librosa's time stretching, a phase vocoder that
 pitch; resampling turns duration into pitch.
 """
 
-import hashlib
 import itertools
 import math
 from typing import NamedTuple
@@ -54,9 +53,3 @@ def augment(samples: Samples, sample_rate_hz: int, pitch_semitones: float, tempo
         changed = soxr.resample(changed, sample_rate_hz * ratio, sample_rate_hz, quality="HQ")
     fixed: Samples = fix_length(changed, size=round(len(samples) / tempo)).astype(np.float32, copy=False)
     return fixed
-
-
-def chosen(seed: int, epoch: int, clip_id: str) -> Variant:
-    """One of VARIANTS for a clip in an epoch of training: always the same one, in whatever process and order."""
-    digest = hashlib.sha256(f"{seed}/{epoch}/{clip_id}".encode()).digest()
-    return VARIANTS[int.from_bytes(digest[:8], "big") % len(VARIANTS)]

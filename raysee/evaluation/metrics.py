@@ -1,74 +1,189 @@
-"""How good the answers are."""
+"""How good the answers are.
+
+K classes; a confusion has true classes as rows and predicted ones as columns, in the order of the labels.
+"""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
+import pyarrow.compute as pc
+
+from raysee.evaluation.intervals import Counts, speaker_interval, uar
+
+NUM_BINS = 15  # of the calibration error: Guo et al. 2017, Table 1
 
 
 class Metrics(NamedTuple):
-    """Figures in [0, 1]; `confusion` counts, rows true, columns predicted, in the order of the labels."""
+    """Figures in [0, 1]; `confusion` counts."""
 
     uar: float
     accuracy: float
     confusion: list[list[int]]
-
-
-def metrics(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> Metrics:
-    """Unweighted average recall over the classes that the truth holds, accuracy, and confusion.
-
-    A class without a true clip is left out of the mean, as in Keesing et al. 2020.
-    """
-    present = [label for label in labels if label in set(truth)]
-    return Metrics(
-        uar=float(recall_score(truth, predicted, labels=present, average="macro")),
-        accuracy=float(accuracy_score(truth, predicted)),
-        confusion=confusion_matrix(truth, predicted, labels=list(labels)).tolist(),
-    )
+    macro_f1: float
+    recall: dict[str, float | None]  # None: the truth has none of the class
+    precision: dict[str, float | None]  # None: the class was never predicted
+    ece: float | None  # None: without probabilities
 
 
 class Summary(NamedTuple):
-    """A cross-validation in figures: by repeat and fold, and over all."""
+    """A cross-validation in figures: by repeat and fold, and over all; JSON gives back what it was given.
+
+    Figures "of all repeats" are over the predictions of all repeats together. Where every repeat tests the same clips,
+    these are the means over the repeats, for recalls and accuracies.
+    """
 
     uar_by_fold: dict[str, list[float]]  # repeat -> the folds in order
     uar_mean_of_folds: float  # the paper's: mean over folds, then over repeats
     uar_std_of_repeats: float | None  # of the repeats' means of folds; None with one repeat
     uar_pooled: float  # over all predictions of a repeat at once, mean over repeats
+    uar_interval: list[float] | None  # of uar_pooled: 95 % over speakers, low and high; None with one speaker
     accuracy: float
+    macro_f1: float  # as uar_pooled
+    ece: float  # as uar_pooled
+    recall_by_class: dict[str, float | None]  # as uar_pooled, over the repeats that have it; None where none has
+    precision_by_class: dict[str, float | None]  # likewise
+    uar_by_group: dict[str, dict[str, float]]  # "gender" -> "female" -> of all repeats; empty where nobody says
+    uar_by_speaker: dict[str, dict[str, float]]  # speaker -> uar (over the classes it has), accuracy, clips
+    uar_by_heard: dict[str, dict[str, float]]  # "speaker heard, sentence unheard" -> uar, accuracy, clips
     chance: float
     num_speakers: int
     num_clips: int
     confusion: list[list[int]]  # summed over the repeats
 
 
+def metrics(
+    truth: Sequence[str],
+    predicted: Sequence[str],
+    labels: Sequence[str],
+    probabilities: npt.NDArray[np.floating[Any]] | None = None,
+) -> Metrics:
+    """Figures of clips, with the calibration error where `probabilities` (num_clips, K) are there.
+
+    UAR is over the classes that the truth holds, as in Keesing et al. 2020, and so is macro F1: the mean of the
+    classes' F1, 0 for one that is never predicted (Opitz and Burst 2019 call this averaged F1).
+    """
+    number = {label: index for index, label in enumerate(labels)}
+    true, said = (np.array([number[label] for label in column]) for column in (truth, predicted))
+    ece = None if probabilities is None else calibration_error(true == said, probabilities.max(axis=1))
+    return _metrics_of(_confusions(np.zeros_like(true), true, said, 1, len(labels))[0], labels, ece)
+
+
+def calibration_error(right: npt.NDArray[np.bool_], confidence: npt.NDArray[np.floating[Any]]) -> float:
+    """Expected calibration error of top probabilities (num_clips,): Guo et al. 2017, section 2, with NUM_BINS bins.
+
+    The mean over clips of how far accuracy and mean confidence of the clip's bin are apart. Bins have equal widths and
+    hold their upper ends.
+    """
+    ends = np.linspace(0, 1, NUM_BINS + 1, dtype=confidence.dtype)[1:-1]
+    gap = np.bincount(np.digitize(confidence, ends, right=True), weights=right - confidence.astype(np.float64))
+    return float(np.abs(gap).sum() / len(right))
+
+
+def confusions_by(predictions: pa.Table, column: str, labels: Sequence[str]) -> tuple[list[Any], Counts]:
+    """The values of a column in ascending order, and the confusion of the rows of each, (num_values, K, K).
+
+    Rows with a null there are left out. Every label must be one of `labels`.
+    """
+    rows = predictions.select([column, "label", "predicted"])
+    rows = rows.filter(pc.is_valid(rows[column]))
+    values = sorted(pc.unique(rows[column]).to_pylist())
+    group, true, said = (
+        _indices(rows[name], known) for name, known in [(column, values), ("label", labels), ("predicted", labels)]
+    )
+    return values, _confusions(group, true, said, len(values), len(labels))
+
+
 def summarise(predictions: pa.Table, labels: Sequence[str]) -> Summary:
-    """The figures of a run's predictions (schema.PREDICTIONS)."""
-    rows = predictions.select(["repeat", "fold", "speaker", "label", "predicted"]).to_pylist()
-    repeats = sorted({row["repeat"] for row in rows})
+    """The figures of a run's predictions (schema.PREDICTIONS); where rows are examples, so are "clips"."""
+    repeats, confusion_by_repeat = confusions_by(predictions, "repeat", labels)
     by_fold: dict[str, list[float]] = {}
     pooled: list[Metrics] = []
-    for repeat in repeats:
-        mine = [row for row in rows if row["repeat"] == repeat]
-        pooled.append(_metrics_of(mine, labels))
-        by_fold[str(repeat)] = [
-            _metrics_of([row for row in mine if row["fold"] == fold], labels).uar
-            for fold in sorted({row["fold"] for row in mine})
-        ]
+    for repeat, confusion in zip(repeats, confusion_by_repeat, strict=True):
+        mine = predictions.filter(pc.equal(predictions["repeat"], repeat))
+        right = pc.equal(mine["label"], mine["predicted"]).to_numpy()
+        confidence = pc.list_flatten(mine["probabilities"]).to_numpy().reshape(len(right), -1).max(axis=1)
+        pooled.append(_metrics_of(confusion, labels, calibration_error(right, confidence)))
+        by_fold[str(repeat)] = uar(confusions_by(mine, "fold", labels)[1]).tolist()
     means = [float(np.mean(folds)) for folds in by_fold.values()]
+    speakers, confusion_SKK = confusions_by(predictions, "speaker", labels)
+    genders, confusion_by_gender = confusions_by(predictions, "gender", labels)
+    heard = confusions_by(predictions.append_column("heard", _heard(predictions)), "heard", labels)
+    total = confusion_SKK.sum(axis=0)
     return Summary(
         uar_by_fold=by_fold,
         uar_mean_of_folds=float(np.mean(means)),
         uar_std_of_repeats=float(np.std(means, ddof=1)) if len(means) > 1 else None,
         uar_pooled=float(np.mean([one.uar for one in pooled])),
+        uar_interval=speaker_interval(confusion_SKK),
         accuracy=float(np.mean([one.accuracy for one in pooled])),
-        chance=1 / len({row["label"] for row in rows}),
-        num_speakers=len({row["speaker"] for row in rows}),
-        num_clips=len(rows) // len(repeats),
-        confusion=np.sum([one.confusion for one in pooled], axis=0).tolist(),
+        macro_f1=float(np.mean([one.macro_f1 for one in pooled])),
+        ece=float(np.mean([one.ece for one in pooled])),
+        recall_by_class={label: _mean([one.recall[label] for one in pooled]) for label in labels},
+        precision_by_class={label: _mean([one.precision[label] for one in pooled]) for label in labels},
+        uar_by_group={"gender": dict(zip(genders, uar(confusion_by_gender).tolist(), strict=True))} if genders else {},
+        uar_by_speaker=_parts(speakers, confusion_SKK, len(repeats)),
+        uar_by_heard=_parts(*heard, len(repeats)),
+        chance=1 / int((total.sum(axis=1) > 0).sum()),
+        num_speakers=len(speakers),
+        num_clips=predictions.num_rows // len(repeats),
+        confusion=total.tolist(),
     )
 
 
-def _metrics_of(rows: Sequence[dict[str, str]], labels: Sequence[str]) -> Metrics:
-    return metrics([row["label"] for row in rows], [row["predicted"] for row in rows], labels)
+def _confusions(group: Counts, true: Counts, said: Counts, num_groups: int, num_labels: int) -> Counts:
+    cell = (group * num_labels + true) * num_labels + said
+    counted = np.bincount(cell, minlength=num_groups * num_labels**2)
+    return counted.reshape(num_groups, num_labels, num_labels)
+
+
+def _metrics_of(confusion: Counts, labels: Sequence[str], ece: float | None) -> Metrics:
+    right, true, said = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    present = true > 0
+    return Metrics(
+        uar=float(uar(confusion)),
+        accuracy=float(right.sum() / confusion.sum()),
+        confusion=confusion.tolist(),
+        macro_f1=float(np.mean(2 * right[present] / (true + said)[present])),
+        recall=_shares(labels, right, true),
+        precision=_shares(labels, right, said),
+        ece=ece,
+    )
+
+
+def _shares(labels: Sequence[str], right: Counts, of: Counts) -> dict[str, float | None]:
+    counted = zip(labels, right.tolist(), of.tolist(), strict=True)
+    return {label: part / whole if whole else None for label, part, whole in counted}
+
+
+def _parts(names: Sequence[str], confusions: Counts, num_repeats: int) -> dict[str, dict[str, float]]:
+    """UAR, accuracy and number of clips by speaker or condition, of all repeats."""
+    return {
+        name: {
+            "uar": float(uar(confusion)),
+            "accuracy": float(np.trace(confusion) / confusion.sum()),
+            "clips": int(confusion.sum()) // num_repeats,
+        }
+        for name, confusion in zip(names, confusions, strict=True)
+    }
+
+
+def _heard(predictions: pa.Table) -> pa.ChunkedArray:
+    """In words who and what of a clip was trained on; the sentence is not mentioned where the corpus names none."""
+    speaker = pc.if_else(predictions["speaker_heard"], "speaker heard", "speaker unheard")
+    sentence = pc.if_else(predictions["sentence_heard"], "sentence heard", "sentence unheard")
+    return pc.coalesce(pc.binary_join_element_wise(speaker, sentence, ", "), speaker)
+
+
+def _indices(column: pa.ChunkedArray, values: Sequence[Any]) -> Counts:
+    found = pc.index_in(column, value_set=pa.array(values, column.type))
+    assert found.null_count == 0, f"every {column.type} is one of {values}"
+    indices: Counts = found.to_numpy().astype(np.int64)
+    return indices
+
+
+def _mean(figures: Sequence[float | None]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return float(np.mean(known)) if known else None

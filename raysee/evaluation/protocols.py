@@ -1,24 +1,35 @@
 """The protocols by name. Every number carries the name of the one it was made under.
 
 `paper` is what Keesing et al. 2020 describe (section 4.2), `code` what their published code does, `strict` is raysee's
-own: nothing of the test speakers is seen, and the epoch is chosen on validation speakers. A protocol whose split leaks
-exists only under its document's name, and `leaks` says what it leaks.
+own: nothing of the test speakers is seen, and the epoch is chosen on validation speakers. The others are splits of the
+other documents; most of them leak, and `leaks` says what the test part shares with the training part.
 """
 
 from typing import Literal
+
+from pydantic import Field
 
 from raysee.config import Config
 from raysee.errors import unknown
 
 
 class Protocol(Config):
-    """How clips are split, what standardisation sees, and which epoch's weights are kept."""
+    """How clips are split, what standardisation sees, and which epoch's weights are kept.
+
+    `split` says what is held out together: speakers (in folds of like size, or in random ones), files, examples (the
+    windows or rows of a clip, each by itself), or, for `conditions`, some speakers and half of the sentences, so that
+    the test part has both heard and unheard ones of each.
+    """
 
     name: str
-    split: Literal["speaker-balanced", "speaker-random", "file"]
+    split: Literal["speaker-balanced", "speaker-random", "file", "example", "conditions-file", "conditions-example"]
+    test_share: float | None = Field(None, gt=0, lt=1)  # one random split; None: folds
+    validation: Literal["none", "next-fold", "share", "test"]
+    validation_share: float = Field(0.0, ge=0, lt=1)  # of everything, with validation="share"
     standardise: Literal["train", "speaker"]  # by statistics of the training part, or of each clip's own speaker
-    class_weights: Literal["train", "corpus"]  # clips counted in the training part, or in the whole corpus
+    class_weights: Literal["train", "corpus", "none"]  # clips counted in the training part, or in the whole corpus
     select: Literal["last", "validation"]  # the last epoch, or the best on the validation part
+    tune: Literal["inner-folds", "test-folds"] = "inner-folds"  # where a classifier's parameters are searched
     leaks: str = ""  # what the test part shares with the training part, in words
     note: str = ""  # what a reader must know beside the number
 
@@ -27,6 +38,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "strict": Protocol(
         name="strict",
         split="speaker-balanced",
+        validation="next-fold",
         standardise="train",
         class_weights="train",
         select="validation",
@@ -34,28 +46,89 @@ PROTOCOLS: dict[str, Protocol] = {
     "paper": Protocol(
         name="paper",
         split="speaker-random",
+        validation="none",
         standardise="speaker",
         class_weights="train",
         select="last",
-        note="standardised by each speaker's own unlabelled clips, the test speaker's too (transductive)",
+        tune="test-folds",
+        note="standardised by each speaker's own unlabelled clips, the test speaker's too (transductive); "
+        "a support vector machine is tuned on the reported folds",
     ),
     "code": Protocol(
         name="code",
         split="speaker-balanced",
+        validation="none",
         standardise="speaker",
         class_weights="corpus",
         select="last",
+        tune="test-folds",
         note="standardised by each speaker's own unlabelled clips, the test speaker's too (transductive); "
-        "class weights count the test clips",
+        "class weights count the test clips; a support vector machine is tuned on the reported folds",
     ),
     "badshah2017": Protocol(
         name="badshah2017",
         split="file",
+        validation="next-fold",
         standardise="train",
         class_weights="train",
         select="validation",
         leaks="speakers and sentences",
         note="five folds by file, as Badshah et al. 2017: the test speakers are trained on",
+    ),
+    "badshah2017-spectrogram": Protocol(
+        name="badshah2017-spectrogram",
+        split="example",
+        validation="next-fold",
+        standardise="train",
+        class_weights="train",
+        select="validation",
+        leaks="speakers, sentences and files",
+        note="five folds by spectrogram, another reading of Badshah et al. 2017: pieces of one file are on both sides",
+    ),
+    "mlp-vs-cnn": Protocol(
+        name="mlp-vs-cnn",
+        split="file",
+        test_share=0.25,
+        validation="test",
+        standardise="train",
+        class_weights="none",
+        select="last",
+        leaks="speakers and sentences",
+        note="a random quarter of the files is tested, and stops the training where it stops early",
+    ),
+    "stanford2015": Protocol(
+        name="stanford2015",
+        split="example",
+        test_share=0.2,
+        validation="share",
+        validation_share=0.2,
+        standardise="train",
+        class_weights="none",
+        select="validation",
+        leaks="speakers, sentences and files",
+        note="chunks of half a second are shuffled and divided 60/20/20: pieces of one file are in all parts",
+    ),
+    "alexnet-ravdess": Protocol(
+        name="alexnet-ravdess",
+        split="conditions-example",
+        validation="none",
+        standardise="train",
+        class_weights="none",
+        select="last",
+        leaks="speakers, sentences and files, each where its condition says so",
+        note="trained on three quarters of the speakers and half of the sentences; the fifth of their windows that is "
+        "tested overlaps with what is trained on",
+    ),
+    "conditions": Protocol(
+        name="conditions",
+        split="conditions-file",
+        validation="none",
+        standardise="train",
+        class_weights="none",
+        select="last",
+        leaks="speakers and sentences, each where its condition says so",
+        note="trained on three quarters of the speakers and half of the sentences; of these another repetition is "
+        "tested, or a fifth of the files",
     ),
 }
 

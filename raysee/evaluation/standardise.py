@@ -16,19 +16,19 @@ class Statistics(NamedTuple):
     std: npt.NDArray[np.float64]
 
     def apply(self, values: Array) -> Array:
-        """Standardise values (num_frames, num_columns); a constant column becomes 0."""
+        """Standardise values (..., num_columns); a constant column becomes 0."""
         scaled: Array = ((values - self.mean) / self.std).astype(np.float32)
         return scaled
 
 
 def fit(clips: Iterable[Array]) -> Statistics:
-    """Statistics over all frames of all clips, each (num_frames, num_columns); a deviation of 0 is set to 1.
+    """Statistics over everything but the last axis of all clips, each (..., num_columns); a deviation of 0 becomes 1.
 
     Schuller et al. 2009, as Keesing et al. 2020, section 4.2, apply it by speaker.
     """
-    frames = np.concatenate(list(clips))
-    mean = frames.mean(axis=0, dtype=np.float64)
-    std = frames.std(axis=0, dtype=np.float64)
+    columns = np.concatenate([clip.reshape(-1, clip.shape[-1]) for clip in clips])
+    mean = columns.mean(axis=0, dtype=np.float64)
+    std = columns.std(axis=0, dtype=np.float64)
     # Constant but for the last bits of its float32: dividing by that would blow them up.
     std[std <= 4 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
     return Statistics(mean, std)

@@ -1,6 +1,7 @@
 """Samples -> arrays: the front-ends by name, one file a kind, and this dict."""
 
 from raysee.errors import unknown
+from raysee.features.augmented import Augmented
 from raysee.features.chunks import ChunkFeatures, Chunks
 from raysee.features.embedding import Embedding
 from raysee.features.frames import Frames
@@ -20,6 +21,7 @@ FEATURES: dict[str, FrontEnd] = {
     "array180": FeatureArray(),
     "chunk26": ChunkFeatures(),
     "chunks64": Chunks(),
+    "chunks64-augmented": Augmented(),
     "frames": Frames(),
     "hubert": Embedding(bundle="HUBERT_BASE"),
     "hubert-mean": Embedding(bundle="HUBERT_BASE", pooling="mean"),

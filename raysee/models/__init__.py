@@ -1,18 +1,45 @@
-"""The networks by name, one file each, and this dict."""
+"""The networks and classifiers by name, one file each, and these dicts."""
 
+from raysee.config import TrainingConfig
 from raysee.errors import unknown
-from raysee.models import aldeneh
+from raysee.models import aldeneh, alexnet, array_cnn, badshah, latif, mlp, zhang, zhao
+from raysee.models.classical import CLASSIFIERS, Classifier
 from raysee.models.network import Network
 
-__all__ = ["MODELS", "Network", "network"]
+__all__ = ["CLASSIFIERS", "MODELS", "Classifier", "Network", "network", "published"]
 
 MODELS: dict[str, Network] = {
     "aldeneh": aldeneh.ALDENEH,
+    "alexnet": alexnet.ALEXNET_IMAGE,
+    "alexnet-fine-tuned": alexnet.ALEXNET_FINE_TUNED,
+    "alexnet-sliding": alexnet.ALEXNET_SLIDING,
+    "array-cnn": array_cnn.ARRAY_CNN,
+    "array-cnn-big-four": array_cnn.ARRAY_CNN_BIG_FOUR,
+    "array-cnn-mel": array_cnn.ARRAY_CNN_MEL,
+    "array-cnn-mfcc": array_cnn.ARRAY_CNN_MFCC,
+    "badshah": badshah.BADSHAH,
+    "badshah-literal": badshah.BADSHAH_LITERAL,
+    "latif": latif.LATIF,
+    "mlp": mlp.MLP,
+    "zhang": zhang.ZHANG,
+    "zhao": zhao.ZHAO,
 }
 
 
 def network(name: str) -> Network:
     """The network of that name; ConfigurationError that lists the known ones otherwise."""
     if name not in MODELS:
-        raise unknown("model", name, MODELS)
+        raise unknown("network", name, MODELS)
     return MODELS[name]
+
+
+def published(name: str) -> tuple[tuple[str, ...], TrainingConfig]:
+    """The front-ends that a network or classifier takes, the published one first, and how it is trained.
+
+    ConfigurationError that lists the known ones for another name.
+    """
+    if name in CLASSIFIERS:
+        return CLASSIFIERS[name].features, TrainingConfig()
+    if name not in MODELS:
+        raise unknown("model", name, [*MODELS, *CLASSIFIERS])
+    return MODELS[name].features, MODELS[name].training

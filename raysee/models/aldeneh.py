@@ -14,7 +14,8 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from raysee.models.network import Network
+from raysee.config import TrainingConfig
+from raysee.models.network import SEQUENCES, Network
 
 
 class _ConvMaxOverTime(torch.autograd.Function):
@@ -74,7 +75,7 @@ class Aldeneh(nn.Module):
 
     def __init__(
         self,
-        num_bands: int,
+        shape: tuple[int, ...],
         num_labels: int,
         *,
         num_filters: int = 384,
@@ -82,6 +83,7 @@ class Aldeneh(nn.Module):
         kernels: Sequence[int] = (8, 16, 32, 64),
     ) -> None:
         super().__init__()
+        (num_bands,) = shape
         self.branches = nn.ModuleList(ConvMaxOverTime(num_bands, num_filters, kernel) for kernel in kernels)
         self.hidden = nn.Sequential(
             nn.Linear(num_filters * len(kernels), num_hidden),
@@ -112,7 +114,9 @@ def _initialise(module: nn.Module) -> None:
 
 ALDENEH = Network(
     source="Aldeneh & Mower Provost 2017; Keesing et al. 2020, section 4.1",
-    batch_size=32,
+    features=("logmel40", "logmel240", "spectrogram240", *SEQUENCES),
+    unit="clip",
+    training=TrainingConfig(batch_size=32),
     length_multiple=64,
     sizes={
         "published": Aldeneh,

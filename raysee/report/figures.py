@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from raysee.audio.decode import Samples
@@ -29,7 +30,7 @@ COLOURS: dict[str, str] = {
     "unknown": "#111111",
 }
 _ANY_OTHER = "#555555"
-_INK, _FAINT, _ACCENT, _WARNING = "#222222", "#B0B0B0", "#0B4F8A", "#8A3B00"
+INK, FAINT, ACCENT, _WARNING = "#222222", "#B0B0B0", "#0B4F8A", "#8A3B00"
 _DOTS_PER_INCH = 144
 _CSS_PIXELS_PER_INCH = 96
 _ENVELOPE_COLUMNS = 400
@@ -70,29 +71,37 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str], *, synthet
     totals = matrix.sum(axis=1, keepdims=True)
     shares = matrix / np.maximum(totals, 1)
     size = 1.9 + 0.56 * len(labels)
-    figure, (axes,) = _figure(size + 1.0, size, 1, synthetic)
-    shades = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*matrix.shape):
-        ink = "white" if shares[row, column] > 0.55 else _INK
-        weight = "bold" if row == column else "normal"
-        axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=ink, fontsize=9, weight=weight)
-    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
+    figure, (axes,) = new_figure(size + 1.0, size, 1, synthetic)
+    shades = draw_shares(axes, shares, [[str(count) for count in row] for row in matrix], labels)
     axes.set_yticks(range(len(labels)), [f"{label} ({total})" for label, (total,) in zip(labels, totals, strict=True)])
-    axes.set_xlabel("predicted", fontsize=9)
     axes.set_ylabel("true (count)", fontsize=9)
-    axes.tick_params(length=0)
     bar = figure.colorbar(shades, ax=axes, shrink=0.7, format=PercentFormatter(1.0))
     bar.set_label("of the true class", fontsize=9)
     bar.ax.tick_params(labelsize=8)
-    return _picture(figure)
+    return as_picture(figure)
+
+
+def draw_shares(
+    axes: Axes, shares: npt.NDArray[np.float64], texts: Sequence[Sequence[str]], labels: Sequence[str]
+) -> AxesImage:
+    """A matrix of shares in [0, 1] as shades from white to dark blue, a text in each cell; columns are predicted."""
+    shades = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*shares.shape):
+        ink = "white" if shares[row, column] > 0.55 else INK
+        weight = "bold" if row == column else "normal"
+        axes.text(column, row, texts[row][column], ha="center", va="center", color=ink, fontsize=9, weight=weight)
+    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_xlabel("predicted", fontsize=9)
+    axes.tick_params(length=0)
+    return shades
 
 
 def learning_curves(folds: Sequence[Curve], final: Curve, *, synthetic: bool) -> Picture:
     """Training loss, and validation UAR where there is one, of every fold and of the delivered model."""
     validated = all(epoch.validation_uar is not None for fold in folds for epoch in fold.epochs)
-    figure, panels = _figure(9.4 if validated else 5.4, 3.1, 2 if validated else 1, synthetic)
+    figure, panels = new_figure(9.4 if validated else 5.4, 3.1, 2 if validated else 1, synthetic)
     for curve in [*folds, final]:
-        line, dot, width = (_ACCENT, _ACCENT, 1.8) if curve is final else (_FAINT, "#6E6E6E", 0.9)
+        line, dot, width = (ACCENT, ACCENT, 1.8) if curve is final else (FAINT, "#6E6E6E", 0.9)
         numbers = [epoch.epoch for epoch in curve.epochs]
         series = [[epoch.train_loss for epoch in curve.epochs]]
         if validated:
@@ -109,7 +118,7 @@ def learning_curves(folds: Sequence[Curve], final: Curve, *, synthetic: bool) ->
         axes.grid(alpha=0.25)
     handles = [panels[0].lines[0], panels[0].lines[-1], panels[0].collections[0]]
     panels[0].legend(handles, ["folds", "delivered model", "chosen epoch"], fontsize=8, frameon=False)
-    return _picture(figure)
+    return as_picture(figure)
 
 
 def clip(
@@ -121,14 +130,14 @@ def clip(
     synthetic: bool,
 ) -> Picture:
     """A waveform, scaled to its own peak, above its log-mels (num_frames, num_bands); `longest_s` is the time axis."""
-    figure, (above, below) = _figure(3.4, 2.3, 2, synthetic, stacked=(1, 2))
+    figure, (above, below) = new_figure(3.4, 2.3, 2, synthetic, stacked=(1, 2))
     duration_s = len(samples) / sample_rate_hz
     _waveform(above, samples, duration_s)
     _mel_bands(below, log_mels, duration_s)
     below.set_xlabel("s", fontsize=8, labelpad=0)
     for axes in (above, below):
         axes.set_xlim(0, longest_s)
-    return _picture(figure)
+    return as_picture(figure)
 
 
 def spectrograms(
@@ -142,7 +151,7 @@ def spectrograms(
 ) -> Picture:
     """A waveform, scaled to its own peak, above its power spectrum on a linear and on a logarithmic scale of frequency,
     (num_frames, num_bins) from 0 to half the sample rate, and its log-mels (num_frames, num_bands)."""
-    figure, (wave, linear, logarithmic, mel) = _figure(3.4, 4.9, 4, synthetic, stacked=(2, 3, 3, 3))
+    figure, (wave, linear, logarithmic, mel) = new_figure(3.4, 4.9, 4, synthetic, stacked=(2, 3, 3, 3))
     duration_s, highest_khz = len(samples) / sample_rate_hz, sample_rate_hz / 2000
     _waveform(wave, samples, duration_s)
     num_frames, num_bins = power_db.shape
@@ -161,34 +170,36 @@ def spectrograms(
     _mel_bands(mel, log_mels, duration_s)
     mel.set_xlabel("s", fontsize=8, labelpad=0)
     mel.set_xlim(0, longest_s)
-    return _picture(figure)
+    return as_picture(figure)
 
 
 def histograms(values: Mapping[str, Sequence[float]], axis: str, *, synthetic: bool) -> Picture:
     """How the values of each label are distributed: one row a label on common scales, a line at its median."""
-    figure, panels = _figure(5.2, 0.65 + 0.42 * len(values), len(values), synthetic, stacked=(1,) * len(values))
+    figure, panels = new_figure(5.2, 0.65 + 0.42 * len(values), len(values), synthetic, stacked=(1,) * len(values))
     edges = np.histogram_bin_edges(np.concatenate([np.asarray(one, np.float64) for one in values.values()]), bins=40)
     counts = {label: np.histogram(one, edges)[0] for label, one in values.items()}
     highest = max(int(heights.max()) for heights in counts.values())
     for axes, (label, heights) in zip(panels, counts.items(), strict=True):
         axes.stairs(heights, edges, fill=True, color=colour(label))
-        axes.stairs(heights, edges, color=_INK, linewidth=0.5)
+        axes.stairs(heights, edges, color=INK, linewidth=0.5)
         if len(values[label]):
-            axes.axvline(float(np.median(values[label])), color=_INK, linewidth=1.4)
+            axes.axvline(float(np.median(values[label])), color=INK, linewidth=1.4)
         axes.set_ylabel(label, fontsize=8, rotation=0, ha="right", va="center")
         axes.set_yticks([])
         axes.set_ylim(0, 1.05 * highest)
         axes.label_outer()
     panels[-1].set_xlim(edges[0], edges[-1])
     panels[-1].set_xlabel(axis, fontsize=8, labelpad=1)
-    return _picture(figure)
+    return as_picture(figure)
 
 
 def over_time(
     channels: dict[int, Sequence[Span]], labels: Sequence[str], duration_s: float, *, synthetic: bool
 ) -> Picture:
     """Stacked class probabilities of each channel of a call on one axis of time; blank where nothing was scored."""
-    figure, panels = _figure(10.2, 0.75 + 0.95 * len(channels), len(channels), synthetic, stacked=(1,) * len(channels))
+    figure, panels = new_figure(
+        10.2, 0.75 + 0.95 * len(channels), len(channels), synthetic, stacked=(1,) * len(channels)
+    )
     for axes, (channel, spans) in zip(panels, channels.items(), strict=True):
         if spans:
             edges, probabilities = _averaged(spans)
@@ -205,7 +216,7 @@ def over_time(
     panels[-1].xaxis.set_major_locator(MaxNLocator(10, steps=[1, 1.5, 2, 3, 6, 10]))
     panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda second, _: f"{int(second) // 60}:{int(second) % 60:02}"))
     panels[-1].set_xlabel("time (minutes:seconds)", fontsize=8, labelpad=1)
-    return _picture(figure)
+    return as_picture(figure)
 
 
 def channel_name(channel: int, num_channels: int) -> str:
@@ -217,7 +228,7 @@ def _waveform(axes: Axes, samples: Samples, duration_s: float) -> None:
     columns = np.array_split(samples, min(_ENVELOPE_COLUMNS, len(samples)))
     times = np.linspace(0, duration_s, len(columns))
     lowest, highest = [part.min() for part in columns], [part.max() for part in columns]
-    axes.fill_between(times, lowest, highest, color=_ACCENT, linewidth=0.4)
+    axes.fill_between(times, lowest, highest, color=ACCENT, linewidth=0.4)
     peak = max(float(np.abs(samples).max()), 1e-6)
     axes.set_ylim(-peak, peak)
     axes.set_axis_off()
@@ -250,10 +261,10 @@ def _averaged(spans: Sequence[Span]) -> tuple[npt.NDArray[np.float64], npt.NDArr
     return edges, np.where(windows > 0, total / np.maximum(windows, 1), np.nan)
 
 
-def _figure(
+def new_figure(
     width: float, height: float, panels: int, synthetic: bool, stacked: tuple[int, ...] | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """A figure in inches and its axes, side by side or `stacked` with these relative heights on one axis of time."""
+    """A figure in inches and its axes, side by side or `stacked` with these relative heights on one common x axis."""
     figure = Figure(figsize=(width, height), dpi=_DOTS_PER_INCH, layout="constrained")
     if stacked:
         grid = figure.subplots(panels, 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": stacked})
@@ -261,15 +272,16 @@ def _figure(
         grid = figure.subplots(1, panels, squeeze=False)
     axes: list[Axes] = list(grid.flat)
     for one in axes:
-        one.tick_params(labelsize=8, color=_FAINT)
+        one.tick_params(labelsize=8, color=FAINT)
         for spine in one.spines.values():
-            spine.set_color(_FAINT)
+            spine.set_color(FAINT)
     if synthetic:  # a picture that is copied out of its page must still say so
         figure.suptitle("synthetic", x=0.99, ha="right", fontsize=8, weight="bold", color=_WARNING)
     return figure, axes
 
 
-def _picture(figure: Figure) -> Picture:
+def as_picture(figure: Figure) -> Picture:
+    """What has been drawn, as a PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH)
     width, height = (round(inches * _CSS_PIXELS_PER_INCH) for inches in figure.get_size_inches())

@@ -20,7 +20,7 @@ from raysee.features.table import ReadEach, reject
 from raysee.models import network
 from raysee.training.card import Card
 from raysee.training.clips import Array
-from raysee.training.fit import predict
+from raysee.training.predict import predict_clips
 
 _SHORTEST_S = 0.1  # of a whole recording; below it there is nothing to hear, and some front-ends have no frame
 
@@ -40,12 +40,18 @@ class Scorer:
         Where the model was trained on features standardised by speaker, these segments are that speaker.
         """
         features = [self.front_end(segment) for segment in segments]
-        statistics = self.card.statistics or standardise.fit(features)
-        return predict(
+        config = self.card.config
+        spec = network(config.model)
+        if spec.standardise:
+            statistics = self.card.statistics or standardise.fit(features)
+            features = [statistics.apply(one) for one in features]
+        return predict_clips(
             self.model,
-            [statistics.apply(one) for one in features],
-            self.config.batch_size,
-            network(self.card.config.model).length_multiple,
+            spec,
+            features,
+            batch_size=self.config.batch_size,
+            hop_ms=config.hop_ms,
+            aggregation=config.aggregation,
         )
 
 

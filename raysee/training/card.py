@@ -1,5 +1,8 @@
 """A model as two files: weights (safetensors) and a card (JSON) that says all that is needed to use and to judge it."""
 
+import datetime
+import hashlib
+import itertools
 import json
 from typing import Any, Self
 
@@ -10,13 +13,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import SafetensorError
 from torch import nn
 
-from raysee import storage
+from raysee import receipts, storage
 from raysee.config import RunConfig
 from raysee.errors import ConfigurationError
-from raysee.evaluation.protocols import Protocol
+from raysee.evaluation.protocols import Protocol, protocol
 from raysee.evaluation.standardise import Statistics
 from raysee.features import FrontEnd, front_end
 from raysee.models import network
+from raysee.training.clips import Clips
+from raysee.training.inputs import Inputs
 
 
 class CardCorpus(BaseModel):
@@ -37,13 +42,13 @@ class Card(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     labels: list[str]  # the order of the outputs
-    num_columns: int
+    shape: list[int]  # of a row of features
     config: RunConfig
     protocol: Protocol
     chosen_epoch: int
     front_end: dict[str, Any]
     front_end_fingerprint: str
-    mean: list[float] | None  # standardisation by the training part; None: by each speaker's own statistics
+    mean: list[float] | None  # of the training part; None: each speaker's own, or no standardisation
     std: list[float] | None
     corpora: list[CardCorpus]
     synthetic: bool  # trained on a synthetic voice: good for trying raysee out, for nothing else
@@ -55,7 +60,8 @@ class Card(BaseModel):
     @model_validator(mode="after")
     def _statistics_fit(self) -> Self:
         lengths = [None if column is None else len(column) for column in (self.mean, self.std)]
-        expected = None if self.protocol.standardise == "speaker" else self.num_columns
+        own = self.protocol.standardise == "speaker" or not network(self.config.model).standardise
+        expected = None if own else self.shape[-1]
         if lengths != [expected, expected]:
             raise ValueError(f"mean and std have {lengths} columns, expected {expected}")
         return self
@@ -65,6 +71,54 @@ class Card(BaseModel):
         if self.mean is None or self.std is None:
             return None
         return Statistics(np.array(self.mean), np.array(self.std))
+
+
+def deliver(
+    place: str,
+    inputs: Inputs,
+    data: bytes,
+    fitted: dict[str, Any],
+    clips: Clips,
+    labels: list[str],
+    metrics: dict[str, Any],
+) -> None:
+    """Write the model that is to be used, `data` in safetensors, and its card with the cross-validation's figures."""
+    config = inputs.config
+    made_by = front_end(config.features)
+    prefix = len(inputs.listed) > 1
+    trained = []
+    for corpus, listed in inputs.listed.items():
+        about, synthetic = listed.details["about"], inputs.made[corpus].details["synthetic"]
+        own = [not prefix or clip_id.startswith(f"{corpus}/") for clip_id in clips.clip_ids]
+        trained.append(
+            CardCorpus(
+                name=corpus,
+                title=f"a synthetic voice in the layout of {about['title']}" if synthetic else about["title"],
+                licence="made by raysee, free" if synthetic else about["licence"],
+                source="raysee synthesise" if synthetic else about["source"],
+                num_clips=sum(own),
+                num_speakers=len(set(itertools.compress(clips.speakers, own))),
+                fingerprint=inputs.made[corpus].fingerprint,
+            )
+        )
+    card = Card(
+        labels=labels,
+        shape=list(clips.shape),
+        config=config,
+        protocol=protocol(config.protocol),
+        chosen_epoch=fitted["chosen_epoch"],
+        front_end=made_by.model_dump(),
+        front_end_fingerprint=made_by.fingerprint(),
+        mean=fitted["mean"],
+        std=fitted["std"],
+        corpora=trained,
+        synthetic=inputs.synthetic,
+        metrics=metrics,
+        fingerprint=hashlib.sha256(data).hexdigest()[:12],
+        versions=receipts.versions(),
+        written_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+    save(place, safetensors.torch.load(data), card)
 
 
 def save(run: str, weights: dict[str, torch.Tensor], card: Card) -> None:
@@ -96,7 +150,7 @@ def load(run: str) -> tuple[nn.Module, Card, FrontEnd]:
     """The network in evaluation mode, its card and its front-end. ConfigurationError where they don't fit."""
     card = load_card(run)
     uri = storage.join(run, "model.safetensors")
-    model = network(card.config.model).sizes[card.config.size](card.num_columns, len(card.labels))
+    model = network(card.config.model).sizes[card.config.size](tuple(card.shape), len(card.labels))
     try:
         model.load_state_dict(safetensors.torch.load(storage.read_bytes(uri)))
     except (SafetensorError, RuntimeError) as error:

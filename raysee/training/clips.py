@@ -1,15 +1,18 @@
-"""The clips of a corpus in memory, and the batches that a network is fed."""
+"""The clips of a corpus in memory, and the examples that a network sees of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import torch
 
 from raysee.errors import ConfigurationError
+from raysee.evaluation.folds import Held
+from raysee.features.sliding import window_starts
 from raysee.features.table import arrays
+from raysee.models.network import Network
 
 Array = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -19,7 +22,7 @@ Indices = npt.NDArray[np.int64]
 class Clips:
     """Features of all clips end to end, which Ray shares between processes without a copy.
 
-    `values` is (num_frames of all clips, num_columns); clip i is values[offsets[i]:offsets[i + 1]].
+    `values` is (num_rows of all clips, *shape); clip i is values[offsets[i]:offsets[i + 1]].
     """
 
     values: Array
@@ -28,17 +31,33 @@ class Clips:
     speakers: list[str]
     groups: list[str]  # what cross-validation holds out together; a speaker is in one
     labels: list[str]
+    genders: list[str | None]
+    sentences: list[str | None]
+    repetitions: list[str | None]
 
     def __len__(self) -> int:
         return len(self.clip_ids)
 
     @property
-    def num_columns(self) -> int:
-        return int(self.values.shape[1])
+    def shape(self) -> tuple[int, ...]:
+        """Of a row."""
+        return self.values.shape[1:]
 
     def array(self, clip: int) -> Array:
-        """The features of one clip, (num_frames, num_columns), a view."""
+        """The features of one clip, (num_rows, *shape), a view."""
         return self.values[self.offsets[clip] : self.offsets[clip + 1]]
+
+    def held(self, clip_of: Indices) -> Held:
+        """What a split looks at, where example i is of clip `clip_of[i]`."""
+        return Held(self.groups, self.labels, clip_of, self.genders, self.sentences, self.repetitions)
+
+
+class Examples(NamedTuple):
+    """What a network sees one at a time: rows `start` to `start + length` of all clips end to end."""
+
+    clip: Indices
+    start: Indices
+    length: Indices
 
 
 def load(utterances: pa.Table, features: pa.Table, labels: Sequence[str]) -> Clips:
@@ -46,55 +65,51 @@ def load(utterances: pa.Table, features: pa.Table, labels: Sequence[str]) -> Cli
 
     Raises ConfigurationError where no clip is left.
     """
-    known = {row["clip_id"]: row for row in utterances.select(["clip_id", "speaker", "group", "label"]).to_pylist()}
-    clip_ids = features["clip_id"].to_pylist()
+    columns = ["clip_id", "speaker", "group", "label", "gender", "sentence", "repetition"]
+    known = {row["clip_id"]: row for row in utterances.select(columns).to_pylist() if row["label"] in labels}
     kept = [
-        (clip_id, array)
-        for clip_id, array in zip(clip_ids, arrays(features), strict=True)
-        if clip_id in known and known[clip_id]["label"] in labels
+        (known[clip_id], array)
+        for clip_id, array in zip(features["clip_id"].to_pylist(), arrays(features), strict=True)
+        if clip_id in known
     ]
     if not kept:
         raise ConfigurationError(
             f"None of {features.num_rows} clips with features is one of {', '.join(labels)}: see its rejects."
         )
-    if kept[0][1].ndim != 2:
-        raise ConfigurationError(
-            f"These features are arrays of shape {kept[0][1].shape} by clip, and the networks that there are take "
-            "(num_frames, num_columns): train on others, such as logmel40."
-        )
-    kept.sort(key=lambda clip: clip[0])
+    kept.sort(key=lambda clip: clip[0]["clip_id"])
+
+    def column(name: str) -> list[Any]:
+        return [row[name] for row, _ in kept]
+
     return Clips(
         values=np.concatenate([array for _, array in kept]),
         offsets=np.cumsum([0, *(len(array) for _, array in kept)], dtype=np.int64),
-        clip_ids=[clip_id for clip_id, _ in kept],
-        speakers=[known[clip_id]["speaker"] for clip_id, _ in kept],
-        groups=[known[clip_id]["group"] for clip_id, _ in kept],
-        labels=[known[clip_id]["label"] for clip_id, _ in kept],
+        clip_ids=column("clip_id"),
+        speakers=column("speaker"),
+        groups=column("group"),
+        labels=column("label"),
+        genders=column("gender"),
+        sentences=column("sentence"),
+        repetitions=column("repetition"),
     )
 
 
-def batches_by_length(clips: Sequence[Array], batch_size: int) -> list[Indices]:
-    """Positions of clips of like length together: fixed batches, as Keesing et al.'s code makes them.
-
-    Sorting wastes little on padding; which clips share a batch never changes, only the order of the batches does.
-    """
-    order = np.argsort([len(clip) for clip in clips], kind="stable")
-    return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
-
-
-def pad(clips: Sequence[Array], length_multiple: int) -> torch.Tensor:
-    """A batch (B, T, F): zeros behind each clip up to the longest, rounded up to a multiple of `length_multiple`."""
-    longest = max(len(clip) for clip in clips)
-    num_frames = -(-longest // length_multiple) * length_multiple
-    batch = np.zeros((len(clips), num_frames, clips[0].shape[1]), dtype=np.float32)
-    for row, clip in zip(batch, clips, strict=True):
-        row[: len(clip)] = clip
-    return torch.from_numpy(batch)
+def examples(offsets: Indices, shape: tuple[int, ...], unit: str, hop_ms: int) -> Examples:
+    """The examples of clips that lie end to end, clip i in rows offsets[i] to offsets[i + 1]; see models.Network."""
+    lengths = np.diff(offsets)
+    everybody = np.arange(len(lengths))
+    if unit == "clip":
+        return Examples(everybody, offsets[:-1], lengths)
+    if unit == "row":
+        return Examples(np.repeat(everybody, lengths), np.arange(offsets[-1]), np.ones(offsets[-1], dtype=np.int64))
+    size = shape[0]
+    starts = [window_starts(length, size, hop_ms) for length in lengths.tolist()]
+    clip = np.repeat(everybody, [len(found) for found in starts])
+    start = np.concatenate(starts) + offsets[clip]
+    return Examples(clip, start, np.full(len(start), size, dtype=np.int64))
 
 
-def padded_batches(
-    clips: Sequence[Array], batch_size: int, length_multiple: int
-) -> Iterator[tuple[Indices, torch.Tensor]]:
-    """Positions and batch (B, T, F) of clips of like length together."""
-    for positions in batches_by_length(clips, batch_size):
-        yield positions, pad([clips[position] for position in positions], length_multiple)
+def check_fits(spec: Network, model: str, features: str) -> None:
+    """ConfigurationError where a network is to be given what it was not made for."""
+    if features not in spec.features:
+        raise ConfigurationError(f"{model} takes {' or '.join(spec.features)}, not {features}: see --features.")

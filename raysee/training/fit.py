@@ -3,13 +3,12 @@
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.nn import functional
 
 from raysee.config import RunConfig
 from raysee.errors import RayseeError
@@ -19,7 +18,12 @@ from raysee.evaluation.metrics import metrics
 from raysee.evaluation.protocols import Protocol, protocol
 from raysee.evaluation.standardise import Statistics
 from raysee.models import network
-from raysee.training.clips import Array, Clips, padded_batches
+from raysee.models.alexnet import load_pretrained
+from raysee.models.network import Network
+from raysee.training.batches import Batches
+from raysee.training.clips import Array, Clips, Examples, Indices, examples
+from raysee.training.predict import predict
+from raysee.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,14 @@ class Epoch:
 
     epoch: int
     train_loss: float
+    train_accuracy: float  # while the weights change and dropout drops, as Keras gives it
     validation_loss: float | None
     validation_uar: float | None
 
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What fitting one fold gave. `probabilities` is (num_test_clips, num_labels)."""
+    """What fitting one fold gave. `probabilities` is (num_test_examples, num_labels)."""
 
     fold: int
     repeat: int
@@ -43,76 +48,92 @@ class FoldResult:
     curve: list[Epoch]
     probabilities: Array
     weights: dict[str, torch.Tensor]
-    statistics: Statistics | None  # of the training part; None where each speaker has its own
+    statistics: Statistics | None  # of the training part; None where each speaker has its own, or nothing is
     wall_s: float
+    validation: Array = field(default_factory=lambda: np.empty((0, 0), np.float32))  # probabilities of its examples
+    parameters: dict[str, float] = field(default_factory=dict)  # of a classifier, those that were chosen
 
 
-def fit_fold(config: RunConfig, clips: Clips, labels: Sequence[str], fold: Fold, repeat: int) -> FoldResult:
+def fit_fold(
+    config: RunConfig,
+    clips: Clips,
+    labels: Sequence[str],
+    fold: Fold,
+    repeat: int,
+    *,
+    altered: Clips | None = None,
+    initial: bytes | None = None,
+    device: str = "cpu",
+) -> FoldResult:
     """Fit `config.model` on one fold of `clips`; the order of `labels` is that of the classes.
 
-    Loss: cross-entropy of clip i times w(class of i), w(c) = N / (K N_c), averaged over the batch (Keesing et al. 2020,
-    section 4.2: every class has the same total weight). Deterministic on one thread of a CPU.
-    Raises RayseeError where the loss stops being finite.
+    `altered` holds augmented copies under the ids of their clips: those of the training part are trained on too.
+    `initial` is a file of weights to start from.
+
+    Loss: cross-entropy of example i times w(class of i), w(c) = N / (K N_c), averaged over the batch (Keesing et al.
+    2020, section 4.2: every class has the same total weight). Deterministic on one thread of a CPU.
+    Raises RayseeError where the loss stops being finite, ConfigurationError where `initial` does not fit.
     """
     began = time.perf_counter()
-    _check_finite(clips)
     rules, spec = protocol(config.protocol), network(config.model)
     seed = derive_seed(config, fold.number, repeat)
     torch.manual_seed(seed)
-    standardised, statistics = _standardise(clips, fold, rules)
-    classes = np.array([labels.index(label) for label in clips.labels])
-    counted = classes if rules.class_weights == "corpus" else classes[fold.train]
-    class_weights = len(counted) / (len(labels) * np.bincount(counted, minlength=len(labels)))
+    seen = examples(clips.offsets, clips.shape, spec.unit, config.hop_ms)
+    check_finite(clips)
+    scaled, statistics = standardised(clips, seen, fold, rules) if spec.standardise else (clips.values, None)
+    train = fold.train
+    if altered is not None:
+        scaled, seen, train = _with_altered(clips, altered, scaled, statistics, seen, fold, spec, config.hop_ms)
+    classes = np.array([labels.index(label) for label in clips.labels])[seen.clip]
+    weights = _class_weights(rules, classes, fold, len(labels))
 
-    model = spec.sizes[config.size](clips.num_columns, len(labels))
-    optimiser = torch.optim.Adam(
-        model.parameters(), lr=config.training.learning_rate, eps=config.training.adam_eps, fused=True
-    )
-    batches = [
-        (
-            batch,
-            torch.from_numpy(classes[fold.train[positions]]),
-            torch.from_numpy(class_weights[classes[fold.train[positions]]]).float(),
-        )
-        for positions, batch in padded_batches(
-            [standardised[clip] for clip in fold.train], config.training.batch_size, spec.length_multiple
-        )
-    ]
+    model = spec.sizes[config.size](clips.shape, len(labels))
+    if initial is not None:
+        load_pretrained(model, initial)
+    model.to(device)
+    values = torch.from_numpy(scaled).to(device)
+    training = config.training
+
+    def batches(positions: Indices) -> Batches:
+        return Batches(spec, values, seen, positions, training.batch_size)
+
+    trainer = Trainer(model, spec, training, torch.from_numpy(classes).to(device), weights.to(device))
+    fed, validated = batches(train), batches(fold.validation) if len(fold.validation) else None
     curve: list[Epoch] = []
     best: tuple[tuple[float, float], int, dict[str, torch.Tensor]] | None = None
-    for epoch in range(1, config.training.epochs + 1):
-        train_loss = _train_epoch(model, optimiser, batches, config.training.precision)
+    for epoch in range(1, training.epochs + 1):
+        train_loss, accuracy = trainer.epoch(fed)
         if not np.isfinite(train_loss):
             raise RayseeError(
                 f"The loss of fold {fold.number}, repeat {repeat} is {train_loss} after epoch {epoch}: "
-                f"lower the learning rate (it is {config.training.learning_rate:g})."
+                f"lower the learning rate (it is {training.learning_rate:g})."
             )
         loss, uar = None, None
-        if len(fold.validation):
-            predicted = predict(
-                model, [standardised[clip] for clip in fold.validation], spec.batch_size, spec.length_multiple
-            )
-            loss, uar = _score(predicted, classes[fold.validation], labels)
-            if best is None or (uar, -loss) > best[0]:
+        if validated is not None:
+            loss, uar = _score(predict(model, spec, validated), classes[fold.validation], labels)
+            if rules.select == "validation" and (best is None or (uar, -loss) > best[0]):
                 best = ((uar, -loss), epoch, _copy(model))
-        curve.append(Epoch(epoch, train_loss, loss, uar))
+        curve.append(Epoch(epoch, train_loss, accuracy, loss, uar))
+        if _stalled(curve, training.patience):
+            break
     if best is not None:
         model.load_state_dict(best[2])
-    test = [standardised[clip] for clip in fold.test]
     return FoldResult(
         fold=fold.number,
         repeat=repeat,
         seed=seed,
-        chosen_epoch=best[1] if best else config.training.epochs,
+        chosen_epoch=best[1] if best else len(curve),
         curve=curve,
-        probabilities=predict(model, test, spec.batch_size, spec.length_multiple),
+        probabilities=predict(model, spec, batches(fold.test)),
         weights=_copy(model),
         statistics=statistics,
         wall_s=time.perf_counter() - began,
+        validation=np.empty((0, 0), np.float32) if validated is None else predict(model, spec, validated),
     )
 
 
-def _check_finite(clips: Clips) -> None:
+def check_finite(clips: Clips) -> None:
+    """RayseeError where a feature is NaN or infinite."""
     if np.isfinite(clips.values).all():
         return
     bad = [clips.clip_ids[clip] for clip in range(len(clips)) if not np.isfinite(clips.array(clip)).all()]
@@ -122,59 +143,59 @@ def _check_finite(clips: Clips) -> None:
     )
 
 
-def predict(model: nn.Module, clips: Sequence[Array], batch_size: int, length_multiple: int) -> Array:
-    """Class probabilities (num_clips, num_labels) of standardised clips, each (num_frames, num_columns).
-
-    Where a network does not mask padding, they depend a little on the longest clip of the batch.
-    """
-    model.eval()
-    rows: dict[int, Array] = {}
-    with torch.no_grad():
-        for positions, batch in padded_batches(clips, batch_size, length_multiple):
-            probabilities = functional.softmax(model(batch).float(), dim=1).numpy()
-            rows.update(zip(positions.tolist(), probabilities, strict=True))
-    if not rows:
-        return np.empty((0, 0), dtype=np.float32)
-    return np.stack([rows[position] for position in range(len(clips))])
-
-
 def derive_seed(config: RunConfig, fold: int, repeat: int) -> int:
     """A seed of its own for each training, the same wherever and whenever it runs."""
     text = f"{config.training.seed}/{config.corpus}/{config.model}/{config.features}/{fold}/{repeat}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def _train_epoch(
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    batches: Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]],
-    precision: str,
-) -> float:
-    """One pass over the batches in a random order; the mean of their losses by clip."""
-    model.train()
-    total, num_clips = 0.0, 0
-    for index in torch.randperm(len(batches)).tolist():
-        batch, classes, weights = batches[index]
-        optimiser.zero_grad()
-        with torch.autocast(batch.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            logits = model(batch)
-        loss = (weights * functional.cross_entropy(logits.float(), classes, reduction="none")).mean()
-        loss.backward()
-        optimiser.step()
-        total, num_clips = total + loss.item() * len(classes), num_clips + len(classes)
-    return total / num_clips
-
-
-def _standardise(clips: Clips, fold: Fold, rules: Protocol) -> tuple[list[Array], Statistics | None]:
+def standardised(clips: Clips, seen: Examples, fold: Fold, rules: Protocol) -> tuple[Array, Statistics | None]:
+    """The values of all clips as the protocol has them, and the statistics of the training part where it has these."""
     if rules.standardise == "train":
-        statistics = standardise.fit(clips.array(clip) for clip in fold.train)
-        return [statistics.apply(clips.array(clip)) for clip in range(len(clips))], statistics
+        heard = np.zeros(len(clips.values), dtype=np.bool_)
+        for start, length in zip(seen.start[fold.train].tolist(), seen.length[fold.train].tolist(), strict=True):
+            heard[start : start + length] = True
+        statistics = standardise.fit([clips.values[heard]])
+        return statistics.apply(clips.values), statistics
+    values = np.empty_like(clips.values)
     speakers = np.asarray(clips.speakers)
-    by_speaker = {
-        speaker: standardise.fit(clips.array(clip) for clip in np.flatnonzero(speakers == speaker).tolist())
-        for speaker in set(clips.speakers)
-    }
-    return [by_speaker[clips.speakers[clip]].apply(clips.array(clip)) for clip in range(len(clips))], None
+    for speaker in set(clips.speakers):
+        rows = np.repeat(speakers == speaker, np.diff(clips.offsets))
+        its = clips.values[rows]
+        values[rows] = standardise.fit([its]).apply(its)
+    return values, None
+
+
+def _with_altered(
+    clips: Clips,
+    altered: Clips,
+    scaled: Array,
+    statistics: Statistics | None,
+    seen: Examples,
+    fold: Fold,
+    spec: Network,
+    hop_ms: int,
+) -> tuple[Array, Examples, Indices]:
+    """Values and examples with altered copies behind the clips', and the training part with those of its clips."""
+    number = {clip_id: clip for clip, clip_id in enumerate(clips.clip_ids)}
+    more = examples(altered.offsets, altered.shape, spec.unit, hop_ms)
+    original = np.array([number.get(clip_id, -1) for clip_id in altered.clip_ids])[more.clip]
+    trained = np.isin(original, seen.clip[fold.train])
+    values = altered.values if statistics is None else statistics.apply(altered.values)
+    both = Examples(
+        np.concatenate([seen.clip, original[trained]]),
+        np.concatenate([seen.start, more.start[trained] + len(scaled)]),
+        np.concatenate([seen.length, more.length[trained]]),
+    )
+    added = np.arange(len(seen.clip), len(both.clip))
+    return np.concatenate([scaled, values]), both, np.concatenate([fold.train, added])
+
+
+def _class_weights(rules: Protocol, classes: npt.NDArray[np.int64], fold: Fold, num_labels: int) -> torch.Tensor:
+    if rules.class_weights == "none":
+        return torch.ones(num_labels)
+    counted = classes if rules.class_weights == "corpus" else classes[fold.train]
+    return torch.from_numpy(len(counted) / (num_labels * np.bincount(counted, minlength=num_labels))).float()
 
 
 def _score(probabilities: Array, classes: npt.NDArray[np.int64], labels: Sequence[str]) -> tuple[float, float]:
@@ -184,5 +205,11 @@ def _score(probabilities: Array, classes: npt.NDArray[np.int64], labels: Sequenc
     return float(loss), metrics(truth, predicted, labels).uar
 
 
+def _stalled(curve: Sequence[Epoch], patience: int) -> bool:
+    """Whether the last `patience` epochs brought no lower validation loss, where there is one."""
+    losses = [epoch.validation_loss for epoch in curve if epoch.validation_loss is not None]
+    return 0 < patience < len(losses) and min(losses[:-patience]) <= min(losses[-patience:])
+
+
 def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    return {name: tensor.detach().clone().cpu() for name, tensor in model.state_dict().items()}

@@ -10,7 +10,7 @@ from raysee.distributed.train import train
 from raysee.errors import ConfigurationError, StorageError
 
 CONFIG = RunConfig(
-    corpus="emodb",
+    corpora=("emodb",),
     features="logmel40",
     model="aldeneh",
     size="debug",

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysee.errors import ConfigurationError
-from raysee.evaluation.folds import FINAL, Fold, make_folds
-from raysee.evaluation.protocols import PROTOCOLS, protocol
+from raysee.evaluation.folds import FINAL, Fold, Held, inner_folds
+from raysee.evaluation.folds import make_folds as make
+from raysee.evaluation.protocols import PROTOCOLS, Protocol, protocol
 
 SEPARATE = ["code", "paper", "strict"]  # no speaker in two parts
 
@@ -23,6 +24,20 @@ def corpora(draw: st.DrawFn, least: int = 3, most: int = 20) -> tuple[list[str],
     more = st.tuples(st.sampled_from([name for name, _ in clips]), st.sampled_from(classes))
     clips = draw(st.permutations(clips + draw(st.lists(more, max_size=30))))
     return [speaker for speaker, _ in clips], [label for _, label in clips]
+
+
+def make_folds(rules: Protocol, speakers: list[str], labels: list[str], *, seed: int) -> list[Fold]:
+    """Of clips that are one example each, in sentences and repetitions that go round."""
+    numbers = np.arange(len(speakers))
+    held = Held(
+        groups=speakers,
+        labels=labels,
+        clip_of=numbers,
+        genders=["female" if int(name[1:]) % 2 else "male" for name in speakers],
+        sentences=[f"{number // 2 % 2}" for number in numbers],
+        repetitions=[f"{number // 4 % 2}" for number in numbers],
+    )
+    return make(rules, held, seed=seed)
 
 
 def crossed(num_speakers: int, clips_each: int = 4) -> tuple[list[str], list[str]]:
@@ -98,12 +113,12 @@ def test_the_groups_of_the_paper_are_random_and_of_like_many_speakers() -> None:
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_the_same_seed_gives_the_same_folds(name: str) -> None:
-    speakers, labels = crossed(15)
+    speakers, labels = crossed(15, clips_each=16)
     one, again = (make_folds(protocol(name), speakers, labels, seed=3) for _ in range(2))
     assert [parts(fold) for fold in one] == [parts(fold) for fold in again]
     other = make_folds(protocol(name), speakers, labels, seed=4)
     depends = [parts(fold) for fold in one] != [parts(fold) for fold in other]
-    assert depends is (name in ("paper", "badshah2017"))
+    assert depends is (name not in ("strict", "code"))
 
 
 @pytest.mark.parametrize("name", ["strict", "badshah2017"])
@@ -131,7 +146,7 @@ def test_badshah2017_leaks_by_design_and_says_so() -> None:
         assert not set(train) & set(validation)
         assert names(train, speakers) & names(test, speakers)
         assert collections.Counter(labels[clip] for clip in test) == {"anger": 10, "fear": 10}  # stratified
-    assert [name for name in PROTOCOLS if PROTOCOLS[name].leaks] == ["badshah2017"]
+    assert [name for name in PROTOCOLS if not PROTOCOLS[name].leaks] == ["strict", "paper", "code"]
 
 
 @pytest.mark.parametrize(
@@ -162,12 +177,12 @@ def test_a_class_that_is_missing_from_a_training_part_is_named() -> None:
 
 def test_a_file_split_needs_five_clips_of_each_class() -> None:
     speakers, labels = crossed(3)
-    with pytest.raises(ConfigurationError, match=r"badshah2017 needs at least 5 clips .* one has 1"):
+    with pytest.raises(ConfigurationError, match=r"badshah2017 needs at least 5 files .* one has 1"):
         make_folds(protocol("badshah2017"), speakers, ["disgust", *labels[1:]], seed=0)
 
 
 def test_an_unknown_protocol_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match=r"'loso'.*badshah2017, code, paper, strict"):
+    with pytest.raises(ConfigurationError, match=r"'loso'.*badshah2017, .*code, .*paper, .*strict"):
         protocol("loso")
 
 
@@ -193,3 +208,99 @@ def test_a_fold_cannot_change() -> None:
     fold = make_folds(protocol("strict"), *crossed(4), seed=0)[0]
     with pytest.raises(dataclasses.FrozenInstanceError):
         fold.test = np.arange(3)  # type: ignore[misc]
+
+
+def chunked(num_speakers: int, clips_each: int, chunks: int) -> Held:
+    """A corpus whose clips have several examples each."""
+    speakers, labels = crossed(num_speakers, clips_each)
+    nothing = [None] * len(speakers)
+    return Held(speakers, labels, np.repeat(np.arange(len(speakers)), chunks), nothing, nothing, nothing)
+
+
+@pytest.mark.parametrize("name", ["strict", "paper", "badshah2017", "mlp-vs-cnn"])
+def test_the_examples_of_a_clip_stay_together(name: str) -> None:
+    held = chunked(5, 10, chunks=3)
+    for fold in make(protocol(name), held, seed=0):
+        for part in parts(fold):
+            clips = collections.Counter(held.clip_of[part].tolist())
+            assert set(clips.values()) <= {3}
+
+
+@pytest.mark.parametrize("name", ["badshah2017-spectrogram", "stanford2015"])
+def test_split_by_example_pieces_of_a_clip_are_on_both_sides(name: str) -> None:
+    held = chunked(5, 10, chunks=4)
+    fold = make(protocol(name), held, seed=0)[0]
+    assert set(held.clip_of[fold.train]) & set(held.clip_of[fold.test])
+    assert "files" in protocol(name).leaks
+
+
+def test_the_shares_of_the_single_splits() -> None:
+    *_, final = folds = make(protocol("stanford2015"), chunked(5, 20, chunks=5), seed=0)
+    assert [len(part) for part in parts(folds[0])] == [300, 100, 100]
+    assert [len(part) for part in parts(final)] == [500, 0, 0]
+    fold, _ = make(protocol("mlp-vs-cnn"), chunked(5, 20, chunks=1), seed=0)
+    assert [len(part) for part in parts(fold)] == [75, 25, 25]
+    assert fold.validation.tolist() == fold.test.tolist(), "which its note says"
+
+
+def ravdess(repetitions: bool = True) -> Held:
+    """24 actors, two sentences, two repetitions, two labels."""
+    rows = [
+        (f"{actor:02}", sentence, take, label)
+        for actor in range(24)
+        for sentence in "12"
+        for take in "12"
+        for label in ("calm", "fear")
+    ]
+    return Held(
+        groups=[row[0] for row in rows],
+        labels=[row[3] for row in rows],
+        clip_of=np.repeat(np.arange(len(rows)), 5),
+        genders=["female" if int(row[0]) % 2 else "male" for row in rows],
+        sentences=[row[1] for row in rows],
+        repetitions=[row[2] if repetitions else None for row in rows],
+    )
+
+
+@pytest.mark.parametrize("name", ["conditions", "alexnet-ravdess"])
+def test_conditions_train_on_three_quarters_of_the_actors_and_one_sentence(name: str) -> None:
+    held = ravdess()
+    fold = make(protocol(name), held, seed=0)[0]
+    trained = held.clip_of[fold.train]
+    heard = {held.groups[clip] for clip in trained}
+    assert len(heard) == 18
+    assert sum(int(actor) % 2 for actor in heard) == 9, "three women and three men are unheard"
+    assert {held.sentences[clip] for clip in trained} == {"2"}
+    assert len(fold.train) + len(fold.test) == len(held.clip_of), "all else is tested"
+    if name == "conditions":
+        assert {held.repetitions[clip] for clip in trained} == {"1"}
+        assert len(fold.train) == 18 * 2 * 5
+        assert not set(trained) & set(held.clip_of[fold.test])
+    else:
+        assert len(fold.train) == 0.8 * 18 * 2 * 2 * 5
+        assert set(trained) & set(held.clip_of[fold.test]), "windows of one file on both sides"
+
+
+def test_without_repetitions_a_fifth_of_the_files_is_tested() -> None:
+    held = ravdess(repetitions=False)
+    fold = make(protocol("conditions"), held, seed=0)[0]
+    assert len(set(held.clip_of[fold.train])) == 57  # of 72
+    assert not set(held.clip_of[fold.train]) & set(held.clip_of[fold.test])
+
+
+def test_conditions_need_sentences() -> None:
+    with pytest.raises(ConfigurationError, match="compares sentences, and this corpus has 0 that it names"):
+        make(protocol("conditions"), chunked(4, 10, chunks=1), seed=0)
+
+
+def test_inner_folds_stay_in_the_training_part_and_tear_no_group_apart() -> None:
+    groups = np.array([f"s{number % 5}" for number in range(40)])
+    train = np.flatnonzero(groups != "s2")
+    found = inner_folds(train, groups)
+    assert len(found) == 4
+    assert sorted(np.concatenate([test for _, test in found]).tolist()) == train.tolist()
+    for fit, test in found:
+        assert set(fit) | set(test) == set(train)
+        assert not set(groups[fit]) & set(groups[test])
+    with pytest.raises(ConfigurationError, match="has one speaker"):
+        inner_folds(np.flatnonzero(groups == "s2"), groups)

@@ -23,8 +23,8 @@ def debug(num_bands: int = 8, num_labels: int = 4, seed: int = 0) -> torch.nn.Mo
 
 def test_an_unknown_network_is_answered_with_the_known_ones() -> None:
     assert network("aldeneh") is NETWORK
-    with pytest.raises(ConfigurationError, match=r"'alexnet'.*aldeneh"):
-        network("alexnet")
+    with pytest.raises(ConfigurationError, match=r"'transformer'.*aldeneh"):
+        network("transformer")
 
 
 def test_what_keesing_et_al_say_of_feeding_it() -> None:

@@ -51,7 +51,7 @@ def trained(
 ) -> tuple[str, Summary]:
     """A training run whose answers are right with the probability `right`; its place and its figures."""
     run = RunConfig(
-        corpus="emodb",
+        corpora=("emodb",),
         features="logmel40",
         model="aldeneh",
         size=size,
@@ -72,8 +72,11 @@ def trained(
             {
                 "clip_id": f"{speaker}{label}{take}",
                 "speaker": speaker,
+                "gender": "male" if speaker == "03" else "female",
                 "repeat": repeat,
                 "fold": fold,
+                "speaker_heard": bool(rules.leaks),
+                "sentence_heard": True,
                 "label": label,
                 "predicted": predicted,
                 "labels": labels,
@@ -88,6 +91,7 @@ def trained(
             Epoch(
                 epoch=epoch,
                 train_loss=float(2 / epoch + rng.random() / 5),
+                train_accuracy=1 - 1 / (epoch + 1),
                 validation_loss=1.0 if validated else None,
                 validation_uar=float(0.8 - 0.5 / epoch + rng.random() / 10) if validated else None,
             )
@@ -97,6 +101,8 @@ def trained(
             "fold": fold,
             "repeat": repeat,
             "seed": 1,
+            "parameters": {},
+            "examples": {"train": 48, "validation": 0, "test": 24},
             "chosen_epoch": int(rng.integers(1, epochs + 1)) if validated else epochs,
             "uar": None if fold == -1 else summary.uar_by_fold[str(repeat)][fold],
             "test_speakers": [] if fold == -1 else [SPEAKERS[fold]],
@@ -120,6 +126,7 @@ def trained(
                 "lake": root,
                 "labels": labels,
                 "metrics": summary._asdict(),
+                "example_metrics": None,
                 "synthetic": synthetic,
                 "work_s": 12.0,
             },

@@ -33,8 +33,8 @@ def scorer(*, by_speaker: bool = False, **config: Any) -> Scorer:
     model = MODELS["aldeneh"].sizes["debug"](40, len(LABELS)).eval()
     card = Card(
         labels=LABELS,
-        num_columns=40,
-        config=RunConfig(corpus="emodb", features="logmel40", model="aldeneh", size="debug"),
+        shape=[40],
+        config=RunConfig(corpora=("emodb",), features="logmel40", model="aldeneh", size="debug"),
         protocol=PROTOCOLS["paper" if by_speaker else "strict"],
         chosen_epoch=1,
         front_end=FRONT_END.model_dump(),

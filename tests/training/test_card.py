@@ -20,7 +20,7 @@ LABELS = ["anger", "neutral", "sadness"]
 
 def weights(num_labels: int = 3, num_columns: int = 40) -> dict[str, torch.Tensor]:
     torch.manual_seed(1)
-    state: dict[str, torch.Tensor] = MODELS["aldeneh"].sizes["debug"](num_columns, num_labels).state_dict()
+    state: dict[str, torch.Tensor] = MODELS["aldeneh"].sizes["debug"]((num_columns,), num_labels).state_dict()
     return state
 
 
@@ -28,8 +28,8 @@ def card(**changes: Any) -> Card:
     front_end = FEATURES["logmel40"]
     fields: dict[str, Any] = {
         "labels": LABELS,
-        "num_columns": 40,
-        "config": RunConfig(corpus="emodb", features="logmel40", model="aldeneh", size="debug"),
+        "shape": [40],
+        "config": RunConfig(corpora=("emodb",), features="logmel40", model="aldeneh", size="debug"),
         "protocol": PROTOCOLS["strict"],
         "chosen_epoch": 7,
         "front_end": front_end.model_dump(),
@@ -107,9 +107,9 @@ def test_features_that_are_made_otherwise_today_are_refused(run: str) -> None:
     "changes",
     [
         {"labels": None},
-        {"num_columns": "many"},
+        {"shape": ["many"]},
         {"mean": [0.0, "x"]},
-        {"config": {"corpus": "emodb"}},
+        {"config": {"corpora": ["emodb"]}},
         {"config": {**card().config.model_dump(), "size": "huge"}},
         {"protocol": {"name": "strict"}},
     ],
@@ -122,7 +122,7 @@ def test_a_card_with_broken_fields_is_refused(run: str, changes: dict[str, Any])
 
 @pytest.mark.parametrize(
     ("field", "name", "known"),
-    [("model", "alexnet", "aldeneh"), ("features", "mfccs", "logmel240, logmel40")],
+    [("model", "transformer", "aldeneh"), ("features", "mfccs", "logmel240, logmel40")],
 )
 def test_names_that_this_version_does_not_know_are_told(run: str, field: str, name: str, known: str) -> None:
     rewrite(run, config={**card().config.model_dump(), field: name})

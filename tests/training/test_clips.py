@@ -2,12 +2,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from raysee import schema
 from raysee.errors import ConfigurationError
-from raysee.training.clips import load, pad, padded_batches
+from raysee.training.clips import examples, load
 
 Array = npt.NDArray[np.float32]
 
@@ -44,7 +42,7 @@ def test_clips_come_by_name_with_speaker_label_and_features() -> None:
     assert clips.clip_ids == ["a", "b", "c"]
     assert clips.speakers == ["s1", "s2", "s1"]
     assert clips.labels == ["fear", "anger", "neutral"]
-    assert (len(clips), clips.num_columns) == (3, 2)
+    assert (len(clips), clips.shape) == (3, (2,))
     for number, (num_frames, value) in enumerate([(2, 1.0), (1, 2.0), (3, 3.0)]):
         assert np.array_equal(clips.array(number), clip(num_frames, value))
         assert np.shares_memory(clips.array(number), clips.values)
@@ -58,39 +56,21 @@ def test_only_clips_with_features_and_a_wanted_label_are_kept() -> None:
         load(known, features(b=clip(1)), ["neutral"])
 
 
-@pytest.mark.parametrize(
-    ("lengths", "multiple", "num_frames"),
-    [([1], 64, 64), ([64], 64, 64), ([65], 64, 128), ([3, 64, 10], 64, 64), ([3, 5], 1, 5)],
-)
-def test_zeros_behind_each_clip_up_to_the_multiple(lengths: list[int], multiple: int, num_frames: int) -> None:
-    batch = pad([clip(length, number + 1.0) for number, length in enumerate(lengths)], multiple).numpy()
-    assert batch.shape == (len(lengths), num_frames, 2)
-    assert batch.dtype == np.float32
-    for number, length in enumerate(lengths):
-        assert (batch[number, :length] == number + 1).all()
-        assert (batch[number, length:] == 0).all()
+def test_arrays_of_any_number_of_dimensions_lie_end_to_end() -> None:
+    known = utterances(a=("s1", "fear"), b=("s2", "anger"))
+    images = {"a": np.zeros((2, 4, 4, 3), np.float32), "b": np.ones((1, 4, 4, 3), np.float32)}
+    clips = load(known, features(**images), ["anger", "fear"])
+    assert clips.shape == (4, 4, 3)
+    assert np.array_equal(clips.array(1), images["b"])
 
 
-@given(lengths=st.lists(st.integers(1, 300), max_size=40), batch_size=st.integers(1, 9))
-def test_every_clip_is_in_one_batch_beside_those_of_its_length(lengths: list[int], batch_size: int) -> None:
-    clips = [clip(length, number + 1.0) for number, length in enumerate(lengths)]
-    batches = list(padded_batches(clips, batch_size, 64))
-    order = [position for positions, _ in batches for position in positions.tolist()]
-    assert sorted(order) == list(range(len(lengths)))
-    assert [lengths[position] for position in order] == sorted(lengths)
-    assert [len(positions) for positions, _ in batches[:-1]] == [batch_size] * (len(batches) - 1)
-    for positions, batch in batches:
-        longest = max(lengths[position] for position in positions)
-        assert batch.shape[1] % 64 == 0
-        assert longest <= batch.shape[1] < longest + 64
-        for position, row in zip(positions.tolist(), batch.numpy(), strict=True):
-            assert np.array_equal(row[: lengths[position]], clips[position])
-            assert not row[lengths[position] :].any()
-
-
-def test_clips_of_one_length_stay_in_their_order() -> None:
-    """Which clips share a batch must not depend on how a sort breaks ties."""
-    lengths = [1 + number * 7 % 3 for number in range(400)]
-    batches = padded_batches([clip(length) for length in lengths], 32, 1)
-    order = [position for positions, _ in batches for position in positions.tolist()]
-    assert order == sorted(range(400), key=lengths.__getitem__)
+def test_an_example_is_a_clip_a_row_or_a_window() -> None:
+    offsets = np.array([0, 2, 3, 7])
+    by_clip = examples(offsets, (5,), "clip", 10)
+    assert [column.tolist() for column in by_clip] == [[0, 1, 2], [0, 2, 3], [2, 1, 4]]
+    by_row = examples(offsets, (5,), "row", 10)
+    assert [column.tolist() for column in by_row] == [[0, 0, 1, 2, 2, 2, 2], [0, 1, 2, 3, 4, 5, 6], [1] * 7]
+    # Windows of 4 rows are 1 s: one every 250 ms begins at every row; a clip of 4 rows has one, and one of 6 three.
+    by_window = examples(np.array([0, 4, 10]), (4, 3), "window", 250)
+    assert [column.tolist() for column in by_window] == [[0, 1, 1, 1], [0, 4, 5, 6], [4] * 4]
+    assert examples(np.array([0, 4, 10]), (4, 3), "window", 500).start.tolist() == [0, 4, 6]

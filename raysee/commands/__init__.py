@@ -1,0 +1,1 @@
+"""The commands: each parses its options and calls one function. Nothing heavy is imported before one runs."""

@@ -1,0 +1,116 @@
+"""Training runs."""
+
+from typing import Annotated
+
+import typer
+
+from raysee.commands.options import Aggregation, Lake, Overwrite, Precision, Size, names, pairs
+from raysee.config import RunConfig
+from raysee.console import figures, progress, say, say_stage
+
+
+def train(
+    corpus: Annotated[str, typer.Option(help="A corpus by name, or several, comma-separated: their clips together.")],
+    to: Lake,
+    model: Annotated[str, typer.Option(help="A network or a classifier by name, e.g. aldeneh.")] = "aldeneh",
+    features: Annotated[str, typer.Option(help="A front-end by name; by default the model's published one.")] = "",
+    protocol: Annotated[
+        str, typer.Option(help="strict; paper or code, as Keesing et al. 2020; others are named after what leaks.")
+    ] = "strict",
+    labels: Annotated[str, typer.Option(help="Only these of the corpus's labels, comma-separated.")] = "",
+    size: Annotated[Size, typer.Option(help="The network as published, or one that fits in seconds.")] = Size.PUBLISHED,
+    epochs: Annotated[int, typer.Option(min=0, help="Passes over the training part; 0: as published.")] = 0,
+    repeats: Annotated[int, typer.Option(help="Cross-validations with different seeds.")] = 1,
+    seed: Annotated[int, typer.Option(help="All random choices follow from it.")] = 0,
+    precision: Annotated[Precision, typer.Option(help="bfloat16: mixed precision.")] = Precision.FLOAT32,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the training, NAME=VALUE, e.g. batch_size=64 or patience=5."),
+    ] = None,
+    aggregation: Annotated[
+        Aggregation, typer.Option(help="From the windows of a clip to the clip, for networks that see windows.")
+    ] = Aggregation.MEAN,
+    hop_ms: Annotated[int, typer.Option(help="Between windows, for networks that slide.")] = 10,
+    augmented: Annotated[str, typer.Option(help="Features of altered copies to train on too.")] = "",
+    initial: Annotated[str, typer.Option(help="A safetensors file with weights to start from.")] = "",
+    deliver: Annotated[bool, typer.Option(help="Fit a model on everything, to score with.")] = True,
+    gpus: Annotated[float, typer.Option(min=0, max=1, help="Of a GPU, for each training; 0: a CPU core.")] = 0,
+    overwrite: Overwrite = False,
+) -> str:
+    """Cross-validate a model without leaking a speaker, and fit the one that is delivered."""
+    from raysee.distributed.train import train as run
+    from raysee.models import published
+
+    takes, training = published(model)
+    given = {"seed": seed, "precision": precision.value, **({"epochs": epochs} if epochs else {})}
+    config = RunConfig(
+        corpora=tuple(names(corpus)),
+        features=features or takes[0],
+        model=model,
+        size=size.value,
+        protocol=protocol,
+        labels=tuple(names(labels)),
+        repeats=repeats,
+        aggregation=aggregation.value,
+        hop_ms=hop_ms,
+        augmented=augmented,
+        initial=initial,
+        deliver=deliver,
+        training=training.model_validate({**training.model_dump(), **given, **pairs(setting or [], "--set")}),
+    )
+    with progress("trainings") as on_progress:
+        stage = run(to, config, gpus=gpus, overwrite=overwrite, on_progress=on_progress)
+    return say_stage(stage, figures(stage.receipt))
+
+
+def reproduce(
+    experiment: Annotated[str, typer.Argument(help="An experiment by name, e.g. keesing2020.")],
+    to: Lake,
+    corpora: Annotated[str, typer.Option(help="Only these corpora of the lake, comma-separated.")] = "",
+    columns: Annotated[str, typer.Option(help="Only these columns of the experiment, comma-separated.")] = "",
+    protocol: Annotated[str, typer.Option(help="Another protocol than the document's, or one of its several.")] = "",
+    size: Annotated[
+        Size, typer.Option(help="The networks as published, or such that fit in seconds.")
+    ] = Size.PUBLISHED,
+    epochs: Annotated[int, typer.Option(min=0, help="Passes over the training part; 0: as published.")] = 0,
+    repeats: Annotated[int, typer.Option(min=0, help="Cross-validations with different seeds; 0: as published.")] = 0,
+    precision: Annotated[Precision, typer.Option(help="bfloat16: mixed precision.")] = Precision.FLOAT32,
+    hop_ms: Annotated[int, typer.Option(min=0, help="Between windows that slide; 0: as published.")] = 0,
+    initial: Annotated[str, typer.Option(help="A safetensors file of AlexNet's ImageNet weights.")] = "",
+    folds: Annotated[int, typer.Option(min=0, help="Only the first so many of each cross-validation; 0: all.")] = 0,
+    gpus: Annotated[float, typer.Option(min=0, max=1, help="Of a GPU, for each training; 0: a CPU core.")] = 0,
+    table_only: Annotated[bool, typer.Option("--table-only", help="Train nothing: show what there is so far.")] = False,
+) -> str:
+    """Run an experiment of the literature and print its figures beside the published ones."""
+    from raysee.distributed.reproduce import place_of_table
+    from raysee.distributed.reproduce import reproduce as run
+    from raysee.experiments import Choice
+    from raysee.experiments import experiment as named
+    from raysee.experiments.table import as_text
+
+    choice = Choice(
+        columns=tuple(names(columns)),
+        protocol=protocol,
+        size=size.value,
+        epochs=epochs,
+        repeats=repeats,
+        precision=precision.value,
+        hop_ms=hop_ms,
+        initial=initial,
+    )
+    with progress("trainings") as on_progress:
+        lines = run(
+            to,
+            experiment,
+            choice,
+            corpora=names(corpora),
+            train_missing=not table_only,
+            first_folds=folds or None,
+            gpus=gpus,
+            on_progress=on_progress,
+        )
+    say(f"{named(experiment).title} ({named(experiment).source})")
+    say(as_text(lines, named(experiment).notes))
+    place = place_of_table(to, experiment)
+    say(f"  {place}")
+    return place

@@ -1,0 +1,48 @@
+"""Badshah et al. 2017: a network over pictures of spectrograms on EMO-DB, fresh and fine-tuned."""
+
+from collections.abc import Sequence
+
+from raysee.experiments.experiment import Choice, Claim, Derived, Experiment, Run
+from raysee.report.published import BADSHAH_NOTES
+
+_MODELS = {"fresh": "badshah", "literal": "badshah-literal", "alexnet": "alexnet", "fine-tuned": "alexnet-fine-tuned"}
+_SPLITS = {"badshah2017-spectrogram": "by spectrogram", "badshah2017": "by file", "strict": "by speaker"}
+#: Spectrogram by spectrogram (section II.D), and by file (section III.C): of the fresh network.
+_SPECTROGRAM, _FILE = 0.6175, 0.843
+
+
+def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
+    """One run a network and split; the fine-tuned one needs the weights that it starts from."""
+    runs: list[Run | Derived] = []
+    for column in BADSHAH.wanted(choice):
+        if column == "fine-tuned" and not choice.initial:
+            continue
+        for protocol, split in _SPLITS.items():
+            if choice.protocol not in ("", protocol):
+                continue
+            leaky = column == "fresh" and protocol != "strict"
+            config = choice.configure(
+                model=_MODELS[column],
+                protocol=protocol,
+                corpora=tuple(corpora),
+                initial=choice.initial if column == "fine-tuned" else "",
+            )
+            claims = (
+                Claim(
+                    f"{column}, {split}: spectrograms", "example accuracy", _SPECTROGRAM if leaky else None, ("split",)
+                ),
+                Claim(f"{column}, {split}: files", "accuracy", _FILE if leaky else None, ("split",)),
+                Claim(f"{column}, {split}: files, UAR", "UAR"),
+            )
+            runs.append(Run(config, claims))
+    return runs
+
+
+BADSHAH = Experiment(
+    title="A network over pictures of spectrograms",
+    source="Badshah et al. 2017, PlatCon",
+    corpora=("emodb",),
+    columns=tuple(_MODELS),
+    plan=plan,
+    notes=BADSHAH_NOTES,
+)

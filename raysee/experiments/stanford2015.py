@@ -1,0 +1,121 @@
+"""A student report's CNNs, LSTMs and classifiers on half-second chunks of EMO-DB, SAVEE and eNTERFACE'05."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raysee.config import RunConfig
+from raysee.corpora import CORPORA
+from raysee.experiments.experiment import Choice, Claim, Derived, Experiment, Run
+from raysee.experiments.readings import Value
+from raysee.models import CLASSIFIERS
+from raysee.models.classical import fit_predict
+from raysee.report.published import STANFORD_2015, STANFORD_NOTES
+
+#: The report's classes; EMO-DB's boredom is none of them.
+_LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+_MODELS = {
+    **{name: f"stanford-{name.lower()}" for name in ("S1", "S2", "S3", "S4", "R1", "R2", "R3", "R4", "R5", "R6")},
+    **{"SVM": "svm", "softmax": "softmax", "FC2": "fc2", "FC3": "fc3"},
+}
+_AUGMENTED = "R7"
+_SEQUENCES = {"LSTM": "chunk-lstm", "CNN-LSTM": "cnn-lstm", "CNN-BLSTM": "cnn-blstm"}
+_ON_CLASS_SCORES = ("naive-bayes", "softmax", "lda", "qda", "gmm")
+_ENSEMBLES = "ER2"
+
+
+def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
+    """The models over chunks of all corpora, the sequences over eNTERFACE'05, and what is made of the former."""
+    wanted = STANFORD.wanted(choice)
+    together = functools.partial(_configure, choice, corpora)
+    runs: list[Run | Derived] = []
+    for column in wanted:
+        if column in _MODELS:
+            claims = [Claim(column, "example accuracy", STANFORD_2015[column], ("data",))]
+            if column == "R1":
+                claims.append(Claim("ER1: R1 averaged over time", "accuracy", STANFORD_2015["ER1"], ("data",)))
+            runs.append(Run(together(_MODELS[column]), tuple(claims)))
+        elif column in _SEQUENCES:
+            alone = ("enterface",) if "enterface" in corpora else corpora
+            claim = Claim(f"{column}, files", "accuracy", STANFORD_2015.get(column), ("LSTM",))
+            runs.append(Run(_configure(choice, alone, _SEQUENCES[column]), (claim,)))
+        elif column == _AUGMENTED and "enterface" in corpora:
+            config = _configure(choice, ("enterface",), _MODELS["R1"], augmented="chunks64-augmented")
+            runs.append(Run(config, (Claim("R7", "example accuracy", STANFORD_2015["R7"], ("R7",)),)))
+    r1, r3 = together(_MODELS["R1"]), together(_MODELS["R3"])
+    if _ENSEMBLES in wanted:
+        claim = Claim("ER2: R1 and R3", "example accuracy", STANFORD_2015["ER2"], ("data",))
+        runs.append(Derived((r1, r3), together_accuracy, claim))
+    for name in _ON_CLASS_SCORES:
+        column = f"R1+{name}"
+        if column in wanted:
+            claim = Claim(f"{name} on R1's class scores", "example accuracy", STANFORD_2015[column], ("class scores",))
+            runs.append(Derived((r1,), functools.partial(class_score_accuracy, name), claim))
+    return runs
+
+
+def _configure(choice: Choice, corpora: Sequence[str], model: str, **fields: str) -> RunConfig:
+    return choice.configure(
+        model=model,
+        protocol=choice.protocol or "stanford2015",
+        corpora=tuple(corpora),
+        labels=tuple(label for label in _LABELS if any(label in CORPORA[corpus].labels for corpus in corpora)),
+        **({"features": "chunk26"} if model in CLASSIFIERS else {}),
+        **fields,
+    )
+
+
+def together_accuracy(runs: Sequence[pa.Table]) -> Value:
+    """Of the mean of several runs' probabilities for each test example, tables of schema.EXAMPLES."""
+    tested = [_part(run, "test").sort_by("example") for run in runs]
+    assert len({tuple(run["example"].to_pylist()) for run in tested}) == 1, "the same split and features"
+    mean = np.mean([_probabilities(run) for run in tested], axis=0)
+    return Value(_accuracy(tested[0], mean))
+
+
+def class_score_accuracy(classifier: str, runs: Sequence[pa.Table]) -> Value:
+    """Of a classifier that is fitted on a network's class scores for validation examples, for test examples.
+
+    The report does not say which scores it fits on; those of the training part would be those of a network that knows
+    these examples by heart. A class score is the logarithm of a probability.
+    """
+    (run,) = runs
+    fitted, tested = _part(run, "validation"), _part(run, "test")
+    labels = fitted["labels"][0].as_py()
+    # A class without a validation example cannot be fitted, and is never the answer.
+    present = sorted(set(fitted["label"].to_pylist()), key=labels.index)
+    classes = np.array([present.index(label) for label in fitted["label"].to_pylist()])
+    spec = CLASSIFIERS[classifier]
+    scores, tested_scores = (np.log(np.maximum(_probabilities(part), 1e-12)) for part in (fitted, tested))
+    answer = fit_predict(spec, spec.grid[0], scores, classes, tested_scores, seed=0)
+    columns = np.zeros((len(answer), len(labels)))
+    columns[:, [labels.index(label) for label in present]] = answer
+    return Value(_accuracy(tested, columns))
+
+
+def _part(run: pa.Table, part: str) -> pa.Table:
+    return run.filter(pc.equal(run["part"], part))
+
+
+def _probabilities(run: pa.Table) -> npt.NDArray[np.float32]:
+    return np.array(run["probabilities"].to_pylist(), np.float32)
+
+
+def _accuracy(run: pa.Table, probabilities: npt.NDArray[np.floating[Any]]) -> float:
+    labels = np.array(run["labels"][0].as_py())
+    return float((labels[probabilities.argmax(axis=1)] == np.array(run["label"].to_pylist())).mean())
+
+
+STANFORD = Experiment(
+    title="CNNs, LSTMs and classifiers on chunks of half a second: accuracy by chunk",
+    source="Stanford course report 2015",
+    corpora=("emodb", "savee", "enterface"),
+    columns=(*_MODELS, _AUGMENTED, *_SEQUENCES, _ENSEMBLES, *(f"R1+{name}" for name in _ON_CLASS_SCORES)),
+    plan=plan,
+    notes=STANFORD_NOTES,
+)

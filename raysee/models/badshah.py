@@ -1,0 +1,114 @@
+"""Badshah et al. (PlatCon 2017): three convolutions and three dense layers over spectrograms as pictures.
+
+The paper (section II.C) has 120 kernels of 11 x 11 every 4 pixels, ReLU and a maximum over 3 x 3 every 2; 256 of 5 x 5;
+384 of 3 x 3; dense layers of 2048, 2048 and one unit a class, half of the first two's outputs dropped. It names no
+maximum after the other two convolutions. Taken literally that makes 458,894,631 parameters at seven classes, while the
+paper calls the network less complex than AlexNet (57 million): so the default pools after each convolution, which
+makes 18,492,711. It is silent on borders (none here), on whether pooled sizes are rounded down (here) or up (Caffe),
+on ReLU after dense layers (as in AlexNet) and on initial weights (PyTorch's).
+
+Shapes: B pictures, D channels, H rows, W columns, C labels.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from raysee.config import TrainingConfig
+from raysee.errors import ConfigurationError
+from raysee.models.network import Network
+
+_KERNELS = ((11, 4), (5, 1), (3, 1))  # width and stride
+_POOL = (3, 2)
+
+
+class Badshah(nn.Module):
+    """Pictures (B, H, W, D) -> logits (B, C). `pooled` says after which convolutions the maximum is taken.
+
+    Raises ConfigurationError where a picture is smaller than the kernels together reach.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_labels: int,
+        *,
+        num_filters: Sequence[int] = (120, 256, 384),
+        num_hidden: int = 2048,
+        pooled: Sequence[bool] = (True, True, True),
+    ) -> None:
+        super().__init__()
+        height, width, num_channels = shape
+        layers: list[nn.Module] = []
+        for (kernel, stride), filters, pool in zip(_KERNELS, num_filters, pooled, strict=True):
+            layers += [nn.Conv2d(num_channels, filters, kernel, stride), nn.ReLU()]
+            if pool:
+                layers.append(nn.MaxPool2d(*_POOL))
+            num_channels = filters
+        num_positions = _remaining(height, pooled) * _remaining(width, pooled)
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(num_channels * num_positions, num_hidden),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(num_hidden, num_hidden),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.Linear(num_hidden, num_labels),
+        )
+
+    def forward(self, picture_BHWD: torch.Tensor) -> torch.Tensor:
+        logits_BC: torch.Tensor = self.classifier(self.features(picture_BHWD.permute(0, 3, 1, 2)))
+        return logits_BC
+
+
+def _remaining(size: int, pooled: Sequence[bool]) -> int:
+    """Positions that the convolutions and maxima leave of `size` pixels."""
+    left = size
+    for window, pool in zip(_KERNELS, pooled, strict=True):
+        for kernel, stride in [window, _POOL] if pool else [window]:
+            if left < kernel:
+                raise ConfigurationError(
+                    f"Badshah's network found pictures of {size} pixels, of which its kernels leave nothing: "
+                    "give it pictures of 256 x 256 pixels (--features image256)."
+                )
+            left = (left - kernel) // stride + 1
+    return left
+
+
+#: Section II.D gives epochs, batch and learning rates; momentum and weight decay are usual for Caffe at the time.
+TRAINING = TrainingConfig(
+    epochs=30,
+    batch_size=100,
+    optimiser="sgd",
+    learning_rate=0.01,
+    momentum=0.9,
+    weight_decay=5e-4,
+    lr_step_epochs=10,
+    lr_step_factor=0.1,
+)
+
+
+def _network(pooled: tuple[bool, ...]) -> Network:
+    published = functools.partial(Badshah, pooled=pooled)
+    return Network(
+        source="Badshah et al. 2017, sections II.C and II.D",
+        features=("image256",),
+        unit="row",
+        training=TRAINING,
+        sizes={
+            "published": published,
+            "debug": functools.partial(published, num_filters=(16, 16, 32), num_hidden=128),
+        },
+        batching="shuffle",
+        standardise=False,
+    )
+
+
+BADSHAH = _network((True, True, True))
+
+#: The maximum after the first convolution only, as the text says; weights, gradients and momentum are 5.5 GB.
+BADSHAH_LITERAL = _network((True, False, False))

@@ -1,0 +1,55 @@
+"""A multilayer perceptron over vectors: the network for flat features in a study of RAVDESS.
+
+The study ("Speech Emotion Recognition", code at github.com/kduane/speech_emotion_recognition) sets it against CNNs over
+arrays of the same features: six hidden layers that halve from 512 to 16 units, ReLU, a quarter of the outputs dropped
+after each, Keras's defaults for all else. It standardises nothing: the 180 means go in as librosa gives them.
+
+Shapes: B examples, D features, C labels.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from raysee.config import TrainingConfig
+from raysee.models.layers import initialise_as_keras
+from raysee.models.network import Network
+
+SOURCE = "Speech Emotion Recognition, a study of RAVDESS, and its code (kduane/speech_emotion_recognition)"
+
+
+class Mlp(nn.Module):
+    """Vectors (B, D) -> logits (B, C)."""
+
+    def __init__(
+        self, shape: tuple[int, ...], num_labels: int, *, num_hidden: Sequence[int] = (512, 256, 128, 64, 32, 16)
+    ) -> None:
+        super().__init__()
+        (width,) = shape
+        layers: list[nn.Module] = []
+        for units in num_hidden:
+            layers += [nn.Linear(width, units), nn.ReLU(), nn.Dropout(0.25)]
+            width = units
+        self.hidden = nn.Sequential(*layers)
+        self.output = nn.Linear(width, num_labels)
+        self.apply(initialise_as_keras)
+
+    def forward(self, vector_BD: torch.Tensor) -> torch.Tensor:
+        logits_BC: torch.Tensor = self.output(self.hidden(vector_BD))
+        return logits_BC
+
+
+MLP = Network(
+    source=SOURCE,
+    features=("summary180",),
+    unit="row",
+    training=TrainingConfig(epochs=250, batch_size=32, learning_rate=1e-3),
+    sizes={
+        "published": Mlp,
+        "debug": functools.partial(Mlp, num_hidden=(64, 32)),
+    },
+    batching="shuffle",
+    standardise=False,
+)

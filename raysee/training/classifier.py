@@ -1,0 +1,81 @@
+"""One fold of a classical classifier: standardise, choose its parameters, fit, predict the test part."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from raysee.config import RunConfig
+from raysee.evaluation.folds import FINAL, Fold, inner_folds
+from raysee.evaluation.protocols import protocol
+from raysee.evaluation.standardise import Statistics
+from raysee.models import CLASSIFIERS
+from raysee.models.classical import choose, fit_predict
+from raysee.training.clips import Array, Clips, Indices, examples
+from raysee.training.fit import FoldResult, check_finite, derive_seed, standardised
+
+
+def tune(config: RunConfig, clips: Clips, labels: Sequence[str], folds: Sequence[Fold]) -> dict[str, float]:
+    """The parameters that are best on the test parts of `folds`, as Keesing et al.'s code searches them.
+
+    The figures of these folds then flatter: only a protocol that says so does it.
+    """
+    tested = [fold for fold in folds if fold.number != FINAL]
+    parts = [(fold.train, fold.test) for fold in tested]
+    values = [_vectors(config, clips, fold)[0] for fold in tested]
+    return choose(CLASSIFIERS[config.model], parts, values, _classes(clips, labels), len(labels))
+
+
+def fit_fold(
+    config: RunConfig,
+    clips: Clips,
+    labels: Sequence[str],
+    fold: Fold,
+    repeat: int,
+    parameters: dict[str, float] | None,
+) -> FoldResult:
+    """Fit `config.model` on one fold; the order of `labels` is that of the classes.
+
+    Without `parameters` they are searched on groups that are left out of the training part in turn.
+    """
+    began = time.perf_counter()
+    check_finite(clips)
+    spec, seed = CLASSIFIERS[config.model], derive_seed(config, fold.number, repeat)
+    (values, statistics), classes = _vectors(config, clips, fold), _classes(clips, labels)
+    if parameters is None:
+        parameters = spec.grid[0]
+        if len(spec.grid) > 1:
+            groups = np.asarray(clips.groups)[_clip_of(clips)]
+            inner = inner_folds(fold.train, groups)
+            parameters = choose(spec, inner, [values] * len(inner), classes, len(labels))
+    asked = np.concatenate([fold.test, fold.validation])
+    answers = fit_predict(spec, parameters, values[fold.train], classes[fold.train], values[asked], seed=seed)
+    return FoldResult(
+        fold=fold.number,
+        repeat=repeat,
+        seed=seed,
+        chosen_epoch=0,
+        curve=[],
+        probabilities=answers[: len(fold.test)],
+        weights={},
+        statistics=statistics,
+        wall_s=time.perf_counter() - began,
+        validation=answers[len(fold.test) :],
+        parameters=parameters,
+    )
+
+
+def _vectors(config: RunConfig, clips: Clips, fold: Fold) -> tuple[Array, Statistics | None]:
+    """One vector a row, (num_rows, num_columns), as the protocol standardises them."""
+    seen = examples(clips.offsets, clips.shape, "row", config.hop_ms)
+    if not CLASSIFIERS[config.model].standardise:
+        return clips.values, None
+    return standardised(clips, seen, fold, protocol(config.protocol))
+
+
+def _classes(clips: Clips, labels: Sequence[str]) -> Indices:
+    return np.array([labels.index(label) for label in clips.labels])[_clip_of(clips)]
+
+
+def _clip_of(clips: Clips) -> Indices:
+    return np.repeat(np.arange(len(clips)), np.diff(clips.offsets))

@@ -1,0 +1,137 @@
+"""What a training run reads from the lake: which clips, which features, and what their fingerprints are."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from raysee import lake, receipts, schema, storage
+from raysee.config import RunConfig
+from raysee.corpora.manifest import about, utterances_of
+from raysee.errors import ConfigurationError, unknown
+from raysee.evaluation.protocols import protocol
+from raysee.features import front_end
+from raysee.models import CLASSIFIERS, MODELS
+from raysee.receipts import Receipt
+from raysee.storage import join
+from raysee.training.clips import Clips, load
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The receipts behind a run, corpus by corpus, and its configuration in one canonical form."""
+
+    root: str
+    config: RunConfig
+    labels: list[str]
+    listed: dict[str, Receipt]  # manifests
+    made: dict[str, Receipt]  # features
+    altered: dict[str, Receipt]  # features of augmented copies, where the run trains on some
+    initial: bytes | None  # the weights to start from
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the run's fingerprint is made of."""
+        told: dict[str, Any] = {
+            "config": self.config.model_dump(mode="json"),
+            "protocol": protocol(self.config.protocol).model_dump(),
+            "labels": self.labels,
+            "utterances": {name: receipt.fingerprint for name, receipt in self.listed.items()},
+            "features": {name: receipt.fingerprint for name, receipt in self.made.items()},
+        }
+        if self.altered:
+            told["augmented"] = {name: receipt.fingerprint for name, receipt in self.altered.items()}
+        if self.initial is not None:
+            told["initial"] = hashlib.sha256(self.initial).hexdigest()[:12]
+        return told
+
+    @property
+    def synthetic(self) -> bool:
+        return any(receipt.details["synthetic"] for receipt in self.made.values())
+
+    def clips(self) -> Clips:
+        """The clips with their features."""
+        return self._load(self.config.features)
+
+    def altered_clips(self) -> Clips | None:
+        """The augmented copies, under the ids of their clips."""
+        return self._load(self.config.augmented) if self.altered else None
+
+    def _load(self, features: str) -> Clips:
+        made_by, several = front_end(features), len(self.listed) > 1
+        utterances, tables = [], []
+        for corpus in self.config.corpora:
+            place = join(lake.features(self.root, corpus, features, made_by), "clips")
+            both = utterances_of(self.root, corpus), storage.read_table(place, schema.FEATURES)
+            utterances.append(_named(both[0], corpus) if several else both[0])
+            tables.append(_named(both[1], corpus) if several else both[1])
+        return load(pa.concat_tables(utterances), pa.concat_tables(tables), self.labels)
+
+
+def find(root: str, config: RunConfig) -> Inputs:
+    """What `config` needs of the lake.
+
+    Raises ConfigurationError for unknown names, features that the model does not take or that are not there, and
+    labels that the corpora do not have.
+    """
+    _check_names(config)
+    listed = {corpus: about(root, corpus) for corpus in config.corpora}
+    made = {corpus: _features(root, corpus, config.features, listed[corpus]) for corpus in config.corpora}
+    altered = {}
+    if config.augmented:
+        altered = {corpus: _features(root, corpus, config.augmented, listed[corpus]) for corpus in config.corpora}
+    all_labels = list(dict.fromkeys(label for one in listed.values() for label in one.details["about"]["labels"]))
+    labels = _labels(all_labels, config.labels)
+    # The same labels are the same run, in whatever order they were given.
+    config = config.model_copy(update={"labels": () if len(labels) == len(all_labels) else tuple(labels)})
+    initial = storage.read_bytes(storage.normalise(config.initial)) if config.initial else None
+    return Inputs(root, config, labels, listed, made, altered, initial)
+
+
+def _check_names(config: RunConfig) -> None:
+    front_end(config.features)
+    rules = protocol(config.protocol)
+    if config.model not in {**MODELS, **CLASSIFIERS}:
+        raise unknown("model", config.model, [*MODELS, *CLASSIFIERS])
+    takes = (MODELS[config.model] if config.model in MODELS else CLASSIFIERS[config.model]).features
+    if config.features not in takes:
+        raise ConfigurationError(f"{config.model} takes {', '.join(takes)}, not {config.features}: see --features.")
+    if len(set(config.corpora)) < len(config.corpora):
+        raise ConfigurationError(f"A corpus is named twice in {', '.join(config.corpora)}.")
+    if config.augmented:
+        front_end(config.augmented)
+        if rules.standardise == "speaker" or config.model in CLASSIFIERS:
+            raise ConfigurationError(
+                "Augmented copies are for networks, and for protocols that standardise by the training part: "
+                f"not for {config.model} under {rules.name}."
+            )
+
+
+def _features(root: str, corpus: str, features: str, listed: Receipt) -> Receipt:
+    command = f"run `raysee extract --corpus {corpus} --features {features} --to {root}` first."
+    made = receipts.read(lake.features(root, corpus, features, front_end(features)))
+    if made is None:
+        raise ConfigurationError(f"{root} has no finished {features} of {corpus}: {command}")
+    if listed.fingerprint != made.inputs["utterances"]:
+        raise ConfigurationError(f"The {features} of {corpus} in {root} were made from another manifest: {command}")
+    return made
+
+
+def _labels(all_labels: Sequence[str], wanted: tuple[str, ...]) -> list[str]:
+    if strangers := sorted(set(wanted) - set(all_labels)):
+        raise ConfigurationError(f"Unknown labels {', '.join(strangers)}; this corpus has {', '.join(all_labels)}.")
+    if len(set(wanted)) == 1:
+        raise ConfigurationError(f"One label, {wanted[0]}, leaves nothing to tell apart: give two or more.")
+    return [label for label in all_labels if not wanted or label in wanted]
+
+
+def _named(table: pa.Table, corpus: str) -> pa.Table:
+    """The table with the corpus before whatever could be the same in another one."""
+    for name in ("clip_id", "speaker", "group", "sentence"):
+        if name in table.column_names:
+            values = [None if value is None else f"{corpus}/{value}" for value in table[name].to_pylist()]
+            place = table.schema.get_field_index(name)
+            table = table.set_column(place, table.schema.field(name), pa.array(values, pa.string()))
+    return table

@@ -1,0 +1,55 @@
+"""What a fitted network says of examples and of clips."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from raysee.evaluation.aggregate import by_clip
+from raysee.models.network import Network
+from raysee.training.batches import Batch, Batches, end_to_end
+from raysee.training.clips import Array, examples
+
+
+def logits(model: nn.Module, spec: Network, batch: Batch) -> torch.Tensor:
+    """(B, num_labels)."""
+    answer: torch.Tensor = model(batch.values, batch.lengths) if spec.masks else model(batch.values)
+    return answer
+
+
+def predict(model: nn.Module, spec: Network, batches: Batches) -> Array:
+    """Class probabilities (num_examples, num_labels) by position, ascending.
+
+    Where a network does not mask padding, they depend a little on the longest clip of the batch.
+    """
+    model.eval()
+    positions, probabilities = [], []
+    with torch.no_grad():
+        for batch in batches.in_order():
+            positions.append(batch.positions)
+            probabilities.append(functional.softmax(logits(model, spec, batch).float(), dim=1))
+    if not positions:
+        return np.empty((0, 0), dtype=np.float32)
+    order = torch.cat(positions).argsort()
+    answers: Array = torch.cat(probabilities)[order].cpu().numpy()
+    return answers
+
+
+def predict_clips(
+    model: nn.Module,
+    spec: Network,
+    clips: Sequence[Array],
+    *,
+    batch_size: int,
+    hop_ms: int,
+    aggregation: Literal["mean", "median", "vote"],
+) -> Array:
+    """Class probabilities (num_clips, num_labels) of standardised clips, each (num_rows, *shape)."""
+    values, offsets = end_to_end(clips)
+    seen = examples(offsets, values.shape[1:], spec.unit, hop_ms)
+    everything = np.arange(len(seen.clip))
+    probabilities = predict(model, spec, Batches(spec, torch.from_numpy(values), seen, everything, batch_size))
+    return by_clip(probabilities, seen.clip, aggregation)[1]

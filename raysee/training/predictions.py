@@ -1,0 +1,70 @@
+"""What the models of a cross-validation say, as tables."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raysee import schema
+from raysee.config import RunConfig
+from raysee.evaluation.aggregate import by_clip
+from raysee.evaluation.folds import Fold
+from raysee.training.clips import Array, Clips, Examples, Indices
+from raysee.training.fit import FoldResult
+
+
+def predictions(
+    config: RunConfig, clips: Clips, seen: Examples, labels: Sequence[str], fold: Fold, result: FoldResult
+) -> pa.Table:
+    """One row of schema.PREDICTIONS a clip of which examples were tested."""
+    tested, probabilities = by_clip(result.probabilities, seen.clip[fold.test], config.aggregation)
+    return _table(clips, seen, labels, fold, result, tested, probabilities).cast(schema.PREDICTIONS)
+
+
+def example_predictions(
+    clips: Clips, seen: Examples, labels: Sequence[str], fold: Fold, result: FoldResult
+) -> pa.Table:
+    """One row of schema.EXAMPLES an example that was tested or validated."""
+    parts = [("test", fold.test, result.probabilities), ("validation", fold.validation, result.validation)]
+    tables = []
+    for part, positions, probabilities in parts:
+        if len(positions):
+            table = _table(clips, seen, labels, fold, result, seen.clip[positions], probabilities)
+            named = table.append_column("part", pa.array([part] * len(positions)))
+            tables.append(named.append_column("example", pa.array(positions)))
+    return pa.concat_tables(tables).select(schema.EXAMPLES.names).cast(schema.EXAMPLES)
+
+
+def _table(
+    clips: Clips,
+    seen: Examples,
+    labels: Sequence[str],
+    fold: Fold,
+    result: FoldResult,
+    clip_of: Indices,
+    probabilities: Array,
+) -> pa.Table:
+    trained = np.unique(seen.clip[fold.train]).tolist()
+    speakers = {clips.speakers[clip] for clip in trained}
+    sentences = {clips.sentences[clip] for clip in trained}
+
+    def column(values: Sequence[Any]) -> list[Any]:
+        return [values[clip] for clip in clip_of.tolist()]
+
+    sentence_heard = [None if one is None else one in sentences for one in clips.sentences]
+    return pa.table(
+        {
+            "clip_id": column(clips.clip_ids),
+            "speaker": column(clips.speakers),
+            "gender": pa.array(column(clips.genders), pa.string()),
+            "repeat": [result.repeat] * len(clip_of),
+            "fold": [result.fold] * len(clip_of),
+            "speaker_heard": column([speaker in speakers for speaker in clips.speakers]),
+            "sentence_heard": pa.array(column(sentence_heard), pa.bool_()),
+            "label": column(clips.labels),
+            "predicted": [labels[index] for index in probabilities.argmax(axis=1).tolist()],
+            "labels": [list(labels)] * len(clip_of),
+            "probabilities": list(probabilities),
+        }
+    )

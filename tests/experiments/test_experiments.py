@@ -1,0 +1,168 @@
+"""What the experiments plan, without training anything."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from raysee import schema
+from raysee.corpora import CORPORA
+from raysee.errors import ConfigurationError
+from raysee.evaluation.protocols import protocol
+from raysee.experiments import EXPERIMENTS, Choice, Derived, Run, experiment
+from raysee.experiments.readings import READINGS, Value
+from raysee.experiments.stanford2015 import class_score_accuracy, together_accuracy
+from raysee.experiments.table import Line, as_text, to_table
+from raysee.models import published
+
+ALL = Choice(initial="weights.safetensors")
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_plan_can_be_run(name: str) -> None:
+    wanted = EXPERIMENTS[name]
+    runs = wanted.plan(wanted.corpora, ALL)
+    assert runs
+    for run in runs:
+        claims = run.claims if isinstance(run, Run) else (run.claim,)
+        for config in [run.config] if isinstance(run, Run) else run.of:
+            assert config.features in published(config.model)[0]
+            assert protocol(config.protocol)
+            assert not config.deliver
+            known = {label for corpus in config.corpora for label in CORPORA[corpus].labels}
+            assert set(config.labels) <= known
+        for claim in claims:
+            assert claim.figure in READINGS
+            assert set(claim.notes) <= set(wanted.notes)
+            assert claim.published is None or claim.figure == "training seconds" or 0 < claim.published < 1
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_column_has_a_run_of_its_own(name: str) -> None:
+    wanted = EXPERIMENTS[name]
+    everything = wanted.plan(wanted.corpora, ALL)
+    by_column = [wanted.plan(wanted.corpora, Choice(columns=(column,), initial="x")) for column in wanted.columns]
+    assert all(by_column)
+    assert sum(map(len, by_column)) == len(everything)
+    with pytest.raises(ConfigurationError, match="Unknown column 'Z9'"):
+        wanted.plan(wanted.corpora, Choice(columns=("Z9",)))
+
+
+def test_an_unknown_experiment_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match="Unknown experiment 'keesing'; choose one of: .*keesing2020"):
+        experiment("keesing")
+
+
+def test_table_3_whole_is_1344_trainings_of_networks() -> None:
+    """84 folds, three repeats of five networks and one of Zhang's."""
+    wanted = EXPERIMENTS["keesing2020"]
+    runs = [run for run in wanted.plan(wanted.corpora, Choice()) if isinstance(run, Run)]
+    folds = {
+        name: min(corpus.num_groups, 6) if corpus.num_groups > 12 else corpus.num_groups
+        for name, corpus in CORPORA.items()
+    }
+    networks = [run.config for run in runs if run.config.model != "svm"]
+    assert len(networks) == 15 * 6
+    assert sum(folds[config.corpus] * config.repeats for config in networks) == 1344
+    assert all((config.training.epochs, config.training.learning_rate) == (50, 1e-4) for config in networks)
+    assert {config.model: config.training.batch_size for config in networks} == {
+        "aldeneh": 32,
+        "latif": 32,
+        "zhang": 16,
+        "zhao": 64,
+    }
+
+
+def test_a_choice_changes_what_it_names_and_nothing_else() -> None:
+    wanted = EXPERIMENTS["keesing2020"]
+    (plain,) = wanted.plan(["emodb"], Choice(columns=("O",)))
+    (quick,) = wanted.plan(["emodb"], Choice(columns=("O",), size="debug", epochs=2, repeats=1, protocol="strict"))
+    assert isinstance(plain, Run)
+    assert isinstance(quick, Run)
+    assert (quick.config.size, quick.config.training.epochs, quick.config.repeats) == ("debug", 2, 1)
+    assert quick.config.protocol == "strict"
+    assert quick.config.training.batch_size == plain.config.training.batch_size == 64
+    assert quick.claims == plain.claims
+
+
+def test_fine_tuning_needs_weights() -> None:
+    wanted = EXPERIMENTS["badshah2017"]
+    assert wanted.plan(["emodb"], Choice(columns=("fine-tuned",))) == []
+
+
+def test_what_needs_enterface_is_left_out_without_it() -> None:
+    wanted = EXPERIMENTS["stanford2015"]
+    assert wanted.plan(["emodb"], Choice(columns=("R7",))) == []
+    (run,) = wanted.plan(["emodb", "enterface"], Choice(columns=("R7",)))
+    assert isinstance(run, Run)
+    assert (run.config.corpora, run.config.augmented) == (("enterface",), "chunks64-augmented")
+
+
+def examples(probabilities: list[list[float]], labels: list[str], part: str = "test", first: int = 0) -> pa.Table:
+    rows = [
+        {
+            "example": first + number,
+            "part": part,
+            "clip_id": "a",
+            "speaker": "s",
+            "repeat": 0,
+            "fold": 0,
+            "speaker_heard": True,
+            "label": label,
+            "predicted": "x",
+            "labels": ["anger", "fear"],
+            "probabilities": row,
+        }
+        for number, (row, label) in enumerate(zip(probabilities, labels, strict=True))
+    ]
+    return pa.Table.from_pylist(rows, schema=schema.EXAMPLES)
+
+
+def test_an_ensemble_is_the_mean_whatever_the_order_of_the_rows() -> None:
+    one = examples([[0.9, 0.1], [0.4, 0.6], [0.45, 0.55]], ["anger", "anger", "fear"])
+    other = examples([[0.2, 0.8], [0.7, 0.3], [0.4, 0.6]], ["anger", "anger", "fear"])
+    assert together_accuracy([one, other.take([2, 0, 1])]).value == 1.0
+    assert together_accuracy([one, one]).value == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("classifier", ["naive-bayes", "softmax", "lda", "qda", "gmm"])
+def test_a_classifier_on_class_scores_sees_validation_examples_only(classifier: str) -> None:
+    """Class scores that are the wrong way round: only who fits on them knows."""
+    rng = np.random.default_rng(0)
+    labels = ["anger", "fear"] * 40
+    swapped = [
+        [p, 1 - p] if label == "fear" else [1 - p, p]
+        for label, p in zip(labels, rng.uniform(0.7, 0.95, 80), strict=True)
+    ]
+    run = pa.concat_tables(
+        [examples(swapped, labels, "validation", first=100), examples(swapped[:20], labels[:20], "test")]
+    )
+    assert class_score_accuracy(classifier, [run]).value > 0.9
+    assert together_accuracy([run]).value == 0.0
+
+
+def test_the_table_as_text_and_as_rows() -> None:
+    runs = EXPERIMENTS["mlp-vs-cnn"].plan(["ravdess"], Choice(columns=("MLP",)))
+    (run, _) = runs
+    assert isinstance(run, Run)
+    lines = [
+        Line(run.config, claim, Value(*value), 1, 12.0, "file:///run")
+        for claim, value in zip(run.claims, [(0.7,), (0.5,), (0.4, 0.3, 0.5), (10.0,)], strict=True)
+    ]
+    lines.append(Line(run.config, run.claims[1], None, 0, 0.0, "", "owed: no clips"))
+    text = as_text(lines, EXPERIMENTS["mlp-vs-cnn"].notes)
+    assert "63.0 %" in text
+    assert "50.0 %" in text
+    assert "-13.0" in text
+    assert "30.0 % to 50.0 %" in text
+    assert "27.4 s" in text
+    assert "owed: no clips" in text
+    assert "[1] " in text.splitlines()[-2] or "[1] " in text.splitlines()[-1]
+    rows = to_table("mlp-vs-cnn", lines)
+    assert rows["ours"].to_pylist() == [0.7, 0.5, 0.4, 10.0, None]
+
+
+def test_derived_figures_train_nothing_of_their_own() -> None:
+    wanted = EXPERIMENTS["stanford2015"]
+    runs = wanted.plan(["emodb"], Choice())
+    trained = {run.config.fingerprint() for run in runs if isinstance(run, Run)}
+    assert all(config.fingerprint() in trained for run in runs if isinstance(run, Derived) for config in run.of)
