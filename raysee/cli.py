@@ -21,7 +21,7 @@ app = typer.Typer(
 
 for command in (
     *(data.corpora, data.manifest, data.look, data.extract, data.export, data.synthesise),
-    *(runs.train, runs.reproduce, scores.score, scores.report),
+    *(runs.train, runs.reproduce, runs.compare, scores.score, scores.report),
 ):
     app.command()(command)
 

@@ -114,3 +114,22 @@ def reproduce(
     place = place_of_table(to, experiment)
     say(f"  {place}")
     return place
+
+
+def compare(
+    first: Annotated[str, typer.Argument(help="A training run.")],
+    second: Annotated[str, typer.Argument(help="Another one that tested the same clips.")],
+) -> float:
+    """Say whether a run is better than another on the same clips, with an interval and a test over speakers."""
+    from raysee import schema, storage
+    from raysee.evaluation.compare import compare as paired
+
+    tables = [
+        storage.read_table(storage.join(storage.normalise(run), "predictions.parquet"), schema.PREDICTIONS)
+        for run in (first, second)
+    ]
+    found = paired(*tables)
+    interval = f", 95 % {100 * found.interval[0]:+.1f} to {100 * found.interval[1]:+.1f}" if found.interval else ""
+    say(f"UAR pooled {found.first_uar:.1%} and {found.second_uar:.1%}: {100 * found.difference:+.1f} points{interval}")
+    say(f"p = {found.p_value:.3f} by flipping speakers; {found.num_speakers} speakers, {found.num_clips} clips")
+    return found.difference

@@ -154,8 +154,8 @@ def _one_split(protocol: Protocol, held: Held, test_share: float, seed: int) -> 
 def _conditions(protocol: Protocol, held: Held, seed: int) -> Fold:
     """Some speakers and sentences are trained on; of these a part is tested too, and everything else is tested.
 
-    A quarter of the speakers is unheard, of each gender where the corpus says it, and the earlier half of the sentences: of
-    RAVDESS's two the children's is trained on, as in the article on AlexNet.
+    A quarter of the speakers is unheard, of each gender where the corpus says it, and the earlier half of the
+    sentences: of RAVDESS's two the children's is trained on, as in the article on AlexNet.
     """
     sentences = np.asarray([name or "" for name in held.sentences])
     known = sorted(set(sentences) - {""})

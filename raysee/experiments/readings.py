@@ -5,13 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from raysee.errors import ConfigurationError
 from raysee.evaluation.metrics import Summary
 
 
 class Value(NamedTuple):
-    """A figure in [0, 1], or seconds; with its 95 % interval over speakers where it has one."""
+    """A figure in [0, 1], or seconds; of a mean over folds also the pooled one and its 95 % interval over speakers."""
 
     value: float
+    pooled: float | None = None
     low: float | None = None
     high: float | None = None
 
@@ -24,6 +26,8 @@ class Outcome(NamedTuple):
     folds: list[dict[str, Any]]
 
 
+Reading = Callable[[Outcome], Value]
+
 #: Who and what of a test clip was in the training part.
 CONDITIONS = (
     "speaker heard, sentence heard",
@@ -33,37 +37,43 @@ CONDITIONS = (
 )
 
 
-def _of_folds(read: Callable[[dict[str, Any]], float]) -> Callable[[Outcome], Value]:
-    return lambda outcome: Value(float(np.mean([read(fold) for fold in outcome.folds])))
+def _of_clips(read: Callable[[Summary], Value]) -> Reading:
+    return lambda outcome: read(outcome.clips)
 
 
-def _by_example(read: Callable[[Summary], Value]) -> Callable[[Outcome], Value]:
+def _of_examples(read: Callable[[Summary], Value]) -> Reading:
     return lambda outcome: read(outcome.examples or outcome.clips)
 
 
+def _of_folds(read: Callable[[dict[str, Any]], float]) -> Reading:
+    return lambda outcome: Value(float(np.mean([read(fold) for fold in outcome.folds])))
+
+
 def _uar(summary: Summary) -> Value:
-    return Value(summary.uar_mean_of_folds, *(summary.uar_interval or (None, None)))
+    return Value(summary.uar_mean_of_folds, summary.uar_pooled, *(summary.uar_interval or (None, None)))
 
 
-def _by_condition(figure: str, condition: str) -> Callable[[Summary], Value]:
-    return lambda summary: Value(summary.uar_by_heard[condition][figure])
+def _accuracy(summary: Summary) -> Value:
+    return Value(summary.accuracy)
 
 
-#: The figures by name; "example" is a window, chunk or spectrogram, where a network sees these.
-READINGS: dict[str, Callable[[Outcome], Value]] = {
-    "UAR": lambda outcome: _uar(outcome.clips),
-    "accuracy": lambda outcome: Value(outcome.clips.accuracy),
-    "example UAR": _by_example(_uar),
-    "example accuracy": _by_example(lambda summary: Value(summary.accuracy)),
+def _heard(condition: str, figure: str) -> Callable[[Summary], Value]:
+    def read(summary: Summary) -> Value:
+        if condition not in summary.uar_by_heard:
+            raise ConfigurationError(f"no test clip is of the condition {condition!r}.")
+        return Value(summary.uar_by_heard[condition][figure])
+
+    return read
+
+
+#: The figures by name; an example is a window, chunk or spectrogram, where a network sees these.
+READINGS: dict[str, Reading] = {
+    "UAR": _of_clips(_uar),
+    "accuracy": _of_clips(_accuracy),
+    "example UAR": _of_examples(_uar),
+    "example accuracy": _of_examples(_accuracy),
     "training accuracy": _of_folds(lambda fold: fold["curve"][-1]["train_accuracy"]),
     "training seconds": _of_folds(lambda fold: fold["wall_s"]),
-    **{
-        f"{name}, {condition}": read
-        for condition in CONDITIONS
-        for name, read in {
-            "example accuracy": _by_example(_by_condition("accuracy", condition)),
-            "accuracy": lambda outcome, condition=condition: _by_condition("accuracy", condition)(outcome.clips),
-            "UAR": lambda outcome, condition=condition: _by_condition("uar", condition)(outcome.clips),
-        }.items()
-    },
+    **{f"accuracy, {condition}": _of_clips(_heard(condition, "accuracy")) for condition in CONDITIONS},
+    **{f"example accuracy, {condition}": _of_examples(_heard(condition, "accuracy")) for condition in CONDITIONS},
 }

@@ -13,7 +13,7 @@ from raysee.config import RunConfig
 from raysee.corpora import CORPORA
 from raysee.experiments.experiment import Choice, Claim, Derived, Experiment, Run
 from raysee.experiments.readings import Value
-from raysee.models import CLASSIFIERS
+from raysee.models import CLASSIFIERS, published
 from raysee.models.classical import fit_predict
 from raysee.report.published import STANFORD_2015, STANFORD_NOTES
 
@@ -45,7 +45,7 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
             claim = Claim(f"{column}, files", "accuracy", STANFORD_2015.get(column), ("LSTM",))
             runs.append(Run(_configure(choice, alone, _SEQUENCES[column]), (claim,)))
         elif column == _AUGMENTED and "enterface" in corpora:
-            config = _configure(choice, ("enterface",), _MODELS["R1"], augmented="chunks64-augmented")
+            config = _configure(choice, ("enterface",), _MODELS["R1"], "chunks64-augmented")
             runs.append(Run(config, (Claim("R7", "example accuracy", STANFORD_2015["R7"], ("R7",)),)))
     r1, r3 = together(_MODELS["R1"]), together(_MODELS["R3"])
     if _ENSEMBLES in wanted:
@@ -59,14 +59,14 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
     return runs
 
 
-def _configure(choice: Choice, corpora: Sequence[str], model: str, **fields: str) -> RunConfig:
+def _configure(choice: Choice, corpora: Sequence[str], model: str, augmented: str = "") -> RunConfig:
     return choice.configure(
         model=model,
         protocol=choice.protocol or "stanford2015",
         corpora=tuple(corpora),
         labels=tuple(label for label in _LABELS if any(label in CORPORA[corpus].labels for corpus in corpora)),
-        **({"features": "chunk26"} if model in CLASSIFIERS else {}),
-        **fields,
+        features="chunk26" if model in CLASSIFIERS else published(model)[0][0],
+        augmented=augmented,
     )
 
 
@@ -113,7 +113,7 @@ def _accuracy(run: pa.Table, probabilities: npt.NDArray[np.floating[Any]]) -> fl
 
 STANFORD = Experiment(
     title="CNNs, LSTMs and classifiers on chunks of half a second: accuracy by chunk",
-    source="Stanford course report 2015",
+    source="a student report of 2015",
     corpora=("emodb", "savee", "enterface"),
     columns=(*_MODELS, _AUGMENTED, *_SEQUENCES, _ENSEMBLES, *(f"R1+{name}" for name in _ON_CLASS_SCORES)),
     plan=plan,

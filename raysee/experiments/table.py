@@ -49,6 +49,7 @@ def to_table(experiment: str, lines: Sequence[Line]) -> pa.Table:
             "figure": line.claim.figure,
             "published": line.claim.published,
             "ours": line.value and line.value.value,
+            "pooled": line.value and line.value.pooled,
             "low": line.value and line.value.low,
             "high": line.value and line.value.high,
             "repeats": line.config.repeats,
@@ -67,7 +68,18 @@ def to_table(experiment: str, lines: Sequence[Line]) -> pa.Table:
 def as_text(lines: Sequence[Line], notes: dict[str, str]) -> str:
     """The table for a terminal, and below it the footnotes that its lines refer to."""
     used = [key for key in notes if any(key in line.claim.notes for line in lines)]
-    heads = ("corpus", "what", "figure", "protocol", "published", "ours", "95 %", "difference", "repeats", "seconds")
+    heads = (
+        "corpus",
+        "what",
+        "figure",
+        "protocol",
+        "published",
+        "ours",
+        "difference",
+        "pooled, 95 %",
+        "repeats",
+        "seconds",
+    )
     rows = [heads, *(_cells(line, used) for line in lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
     texts = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -77,9 +89,11 @@ def as_text(lines: Sequence[Line], notes: dict[str, str]) -> str:
 def _cells(line: Line, used: Sequence[str]) -> tuple[str, ...]:
     marks = "".join(f"[{used.index(key) + 1}]" for key in line.claim.notes if key in used)
     value, published = line.value, line.claim.published
-    interval = ""
-    if value is not None and value.low is not None and value.high is not None:
-        interval = f"{_f(line, value.low)} to {_f(line, value.high)}"
+    pooled = ""
+    if value is not None and value.pooled is not None:
+        pooled = _f(line, value.pooled)
+        if value.low is not None and value.high is not None:
+            pooled += f" ({100 * value.low:.1f} to {100 * value.high:.1f})"
     return (
         line.config.corpus,
         f"{line.claim.what}{marks}",
@@ -87,8 +101,8 @@ def _cells(line: Line, used: Sequence[str]) -> tuple[str, ...]:
         line.config.protocol,
         "" if published is None else _f(line, published),
         " ".join(filter(None, ["" if value is None else _f(line, value.value), line.remark])),
-        interval,
         "" if line.difference is None else f"{line.difference if line.in_seconds else 100 * line.difference:+.1f}",
+        pooled,
         str(line.config.repeats),
         f"{line.seconds:,.0f}",
     )

@@ -1,6 +1,6 @@
 """Altered copies of a clip as one array: what a network is trained on besides the clips themselves.
 
-Source: a course report on CNNs and LSTMs (Stanford 2015, section 3.1) augments its corpus ninefold by pitch shifts and
+Source: a student report of 2015 on CNNs and LSTMs (section 3.1) augments its corpus ninefold by pitch shifts and
 time scaling; audio.augment says which ones these are here.
 """
 

@@ -2,9 +2,10 @@
 
 from raysee.config import TrainingConfig
 from raysee.errors import unknown
-from raysee.models import aldeneh, alexnet, array_cnn, badshah, latif, mlp, zhang, zhao
+from raysee.models import aldeneh, alexnet, array_cnn, badshah, chunk_lstm, latif, mlp, zhang, zhao
 from raysee.models.classical import CLASSIFIERS, Classifier
 from raysee.models.network import Network
+from raysee.models.stanford import STANFORD
 
 __all__ = ["CLASSIFIERS", "MODELS", "Classifier", "Network", "network", "published"]
 
@@ -19,10 +20,15 @@ MODELS: dict[str, Network] = {
     "array-cnn-mfcc": array_cnn.ARRAY_CNN_MFCC,
     "badshah": badshah.BADSHAH,
     "badshah-literal": badshah.BADSHAH_LITERAL,
+    "chunk-lstm": chunk_lstm.CHUNK_LSTM,
+    "cnn-blstm": chunk_lstm.CNN_BLSTM,
+    "cnn-lstm": chunk_lstm.CNN_LSTM,
     "latif": latif.LATIF,
     "mlp": mlp.MLP,
+    "mlp-standardised": mlp.MLP_STANDARDISED,
     "zhang": zhang.ZHANG,
     "zhao": zhao.ZHAO,
+    **STANFORD,
 }
 
 

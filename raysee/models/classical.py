@@ -1,6 +1,132 @@
-"""Placeholder that is being replaced."""
+"""Classical classifiers of vectors, by scikit-learn.
+
+N examples, D columns, K classes.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
-CLASSIFIERS: dict[str, Any] = {}
-Classifier = Any
-def choose(*a: Any) -> Any: ...
-def fit_predict(*a: Any, **k: Any) -> Any: ...
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import recall_score
+from sklearn.mixture import GaussianMixture
+from sklearn.naive_bayes import GaussianNB
+from sklearn.svm import SVC
+
+from raysee.models.network import VECTORS
+
+Array = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+Parameters = dict[str, float]
+
+_NUM_MIXTURES = 7
+_RIDGE = 1e-3  # added to variances of standardised columns, so that few examples have a density too
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """How a classifier is built and what is searched. It maps vectors (N, D) to probabilities (N, K)."""
+
+    source: str
+    build: Callable[[Parameters, int], Any]  # parameters and a seed -> a scikit-learn estimator that is not fitted yet
+    features: tuple[str, ...] = VECTORS
+    grid: tuple[Parameters, ...] = ({},)  # the points that are searched; of equally good ones the first is taken
+    standardise: bool = True
+
+
+def fit_predict(
+    classifier: Classifier, parameters: Parameters, x_ND: Array, y_N: Indices, x_test_MD: Array, *, seed: int
+) -> Array:
+    """Probabilities (M, K) of test vectors; the classes in `y_N` are 0 to K - 1, each of them there.
+
+    A support vector machine has no probabilities of its own, and Platt's are another fit that may contradict the
+    answer: here they are each class's share of the votes of all pairs, the first of the highest being the answer.
+    """
+    estimator = classifier.build(parameters, seed)
+    estimator.fit(x_ND, y_N)
+    if len(x_test_MD) == 0:
+        return np.empty((0, len(estimator.classes_)), np.float32)
+    if hasattr(estimator, "predict_proba"):
+        return np.asarray(estimator.predict_proba(x_test_MD), np.float32)
+    return _votes(estimator.decision_function(x_test_MD), len(estimator.classes_))
+
+
+def _votes(scores: npt.NDArray[np.float64], num_labels: int) -> Array:
+    """Shares of votes (M, K) by the scores of all pairs (M, K (K - 1) / 2), which are positive for the pair's first.
+
+    Of two classes scikit-learn gives one score a vector, (M,), positive for the second.
+    """
+    scores_MP = -scores[:, None] if scores.ndim == 1 else scores
+    votes_MK = np.zeros((len(scores_MP), num_labels), np.float32)
+    for column, (first, second) in enumerate(itertools.combinations(range(num_labels), 2)):
+        wins = scores_MP[:, column] > 0
+        votes_MK[wins, first] += 1
+        votes_MK[~wins, second] += 1
+    return votes_MK / np.float32(scores_MP.shape[1])
+
+
+def choose(
+    classifier: Classifier,
+    folds: Sequence[tuple[Indices, Indices]],
+    values: Sequence[Array],
+    y_N: Indices,
+) -> Parameters:
+    """The point of the grid with the best mean over `folds` of the balanced accuracy on their test parts.
+
+    `folds` are indices of training and test examples; `values` (N, D) are the vectors as each fold standardises them.
+    """
+
+    def mean_uar(parameters: Parameters) -> float:
+        uars = []
+        for (train, test), vectors in zip(folds, values, strict=True):
+            answers = fit_predict(classifier, parameters, vectors[train], y_N[train], vectors[test], seed=0)
+            present = np.unique(y_N[test])
+            uars.append(recall_score(y_N[test], answers.argmax(axis=1), labels=present, average="macro"))
+        return float(np.mean(uars))
+
+    return max(classifier.grid, key=mean_uar)
+
+
+class _ByClass:
+    """A density for each class, and Bayes's rule: scikit-learn's mixtures are not classifiers."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def fit(self, x_ND: Array, y_N: Indices) -> "_ByClass":
+        self.classes_, counts = np.unique(y_N, return_counts=True)
+        self._priors = np.log(counts / counts.sum())
+        self._mixtures = [
+            GaussianMixture(min(_NUM_MIXTURES, count), reg_covar=_RIDGE, random_state=self._seed).fit(x_ND[y_N == one])
+            for one, count in zip(self.classes_, counts.tolist(), strict=True)
+        ]
+        return self
+
+    def predict_proba(self, x_ND: Array) -> npt.NDArray[np.float64]:
+        likelihoods = np.stack([mixture.score_samples(x_ND) for mixture in self._mixtures], axis=1)
+        joint = likelihoods + self._priors
+        shares = np.exp(joint - joint.max(axis=1, keepdims=True))
+        probabilities: npt.NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
+        return probabilities
+
+
+#: C and gamma as the code of Keesing et al. 2020 searches them.
+_SVM_GRID = tuple({"C": 2.0**c, "gamma": 2.0**gamma} for c in range(-6, 7, 2) for gamma in range(-12, -1, 2))
+_STANFORD = "a student report of 2015 on CNNs and LSTMs, Tables 2 and 3"
+
+CLASSIFIERS: dict[str, Classifier] = {
+    "svm": Classifier(
+        source="Keesing et al. 2020, section 4: RBF kernel, examples weigh as their class is rare",
+        build=lambda parameters, seed: SVC(**parameters, class_weight="balanced", decision_function_shape="ovo"),
+        grid=_SVM_GRID,
+    ),
+    "naive-bayes": Classifier(_STANFORD, lambda parameters, seed: GaussianNB()),
+    "softmax": Classifier(_STANFORD, lambda parameters, seed: LogisticRegression(max_iter=1000)),
+    "lda": Classifier(_STANFORD, lambda parameters, seed: LinearDiscriminantAnalysis()),
+    "qda": Classifier(_STANFORD, lambda parameters, seed: QuadraticDiscriminantAnalysis(reg_param=_RIDGE)),
+    "gmm": Classifier(_STANFORD, lambda parameters, seed: _ByClass(seed)),
+}

@@ -7,6 +7,7 @@ after each, Keras's defaults for all else. It standardises nothing: the 180 mean
 Shapes: B examples, D features, C labels.
 """
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -24,13 +25,18 @@ class Mlp(nn.Module):
     """Vectors (B, D) -> logits (B, C)."""
 
     def __init__(
-        self, shape: tuple[int, ...], num_labels: int, *, num_hidden: Sequence[int] = (512, 256, 128, 64, 32, 16)
+        self,
+        shape: tuple[int, ...],
+        num_labels: int,
+        *,
+        num_hidden: Sequence[int] = (512, 256, 128, 64, 32, 16),
+        dropout: float = 0.25,
     ) -> None:
         super().__init__()
         (width,) = shape
         layers: list[nn.Module] = []
         for units in num_hidden:
-            layers += [nn.Linear(width, units), nn.ReLU(), nn.Dropout(0.25)]
+            layers += [nn.Linear(width, units), nn.ReLU(), nn.Dropout(dropout)]
             width = units
         self.hidden = nn.Sequential(*layers)
         self.output = nn.Linear(width, num_labels)
@@ -53,3 +59,6 @@ MLP = Network(
     batching="shuffle",
     standardise=False,
 )
+
+#: The same on standardised vectors, whose columns count alike: a mean MFCC is a hundred times as large as a chroma.
+MLP_STANDARDISED = dataclasses.replace(MLP, standardise=True)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -96,11 +97,11 @@ def draw_shares(
     return shades
 
 
-def learning_curves(folds: Sequence[Curve], final: Curve, *, synthetic: bool) -> Picture:
-    """Training loss, and validation UAR where there is one, of every fold and of the delivered model."""
+def learning_curves(folds: Sequence[Curve], final: Curve | None, *, synthetic: bool) -> Picture:
+    """Training loss, and validation UAR where there is one, of every fold and of the delivered model, if any."""
     validated = all(epoch.validation_uar is not None for fold in folds for epoch in fold.epochs)
     figure, panels = new_figure(9.4 if validated else 5.4, 3.1, 2 if validated else 1, synthetic)
-    for curve in [*folds, final]:
+    for curve in [*folds, *([final] if final else [])]:
         line, dot, width = (ACCENT, ACCENT, 1.8) if curve is final else (FAINT, "#6E6E6E", 0.9)
         numbers = [epoch.epoch for epoch in curve.epochs]
         series = [[epoch.train_loss for epoch in curve.epochs]]
@@ -112,12 +113,14 @@ def learning_curves(folds: Sequence[Curve], final: Curve, *, synthetic: bool) ->
     for axes, title in zip(panels, ("training loss", "validation UAR (%)"), strict=False):
         axes.set_title(title, fontsize=9, loc="left")
         axes.set_xlabel("epoch", fontsize=9)
-        axes.set_xlim(0.5, len(final.epochs) + 0.5)
+        axes.set_xlim(0.5, max(len(curve.epochs) for curve in folds) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
         axes.grid(alpha=0.25)
-    handles = [panels[0].lines[0], panels[0].lines[-1], panels[0].collections[0]]
-    panels[0].legend(handles, ["folds", "delivered model", "chosen epoch"], fontsize=8, frameon=False)
+    named: dict[str, Artist] = {"folds": panels[0].lines[0], "chosen epoch": panels[0].collections[0]}
+    if final:
+        named["delivered model"] = panels[0].lines[-1]
+    panels[0].legend(list(named.values()), list(named), fontsize=8, frameon=False)
     return as_picture(figure)
 
 

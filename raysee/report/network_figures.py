@@ -15,9 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from raysee.errors import ConfigurationError
+from raysee.evaluation.metrics import NUM_BINS, calibration_error
 from raysee.report.figures import ACCENT, FAINT, INK, Picture, as_picture, draw_shares, new_figure
 
-NUM_BINS = 15  # of confidence: Guo et al. 2017, Table 1
 _MOST_FILTERS = 64
 _MOST_WEIGHTS = 100_000  # of a picture: more of them are too small to see and make a page of many megabytes
 _MOST_NAMED = 100  # speakers along an axis whose names can be told apart
@@ -154,6 +154,8 @@ def reliability(confidences: Sequence[float], correct: Sequence[bool], *, synthe
     After Guo et al. 2017, figure 1. `confidences` are the probabilities of the answers, in [0, 1]. Below stands how
     many answers a bin has. Raises ConfigurationError where there is no answer.
     """
+    if not len(confidences):
+        raise ConfigurationError("There is no answer to be calibrated: give the predictions of a finished run.")
     bins = _bins(confidences)
     sure, right = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
     numbers = np.bincount(bins, minlength=NUM_BINS)
@@ -162,7 +164,7 @@ def reliability(confidences: Sequence[float], correct: Sequence[bool], *, synthe
     above.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1)
     means = [np.bincount(bins, values, NUM_BINS)[filled] / numbers[filled] for values in (sure, right)]
     above.plot(*means, color=ACCENT, marker="o", markersize=4.5, linewidth=1.2, clip_on=False, zorder=3)
-    above.set_title(f"expected calibration error {100 * calibration_error(confidences, correct):.1f} %", fontsize=9)
+    above.set_title(f"expected calibration error {100 * calibration_error(right > 0, sure):.1f} %", fontsize=9)
     above.set_ylabel("answers that are right", fontsize=9)
     below.stairs(numbers, np.linspace(0, 1, NUM_BINS + 1), fill=True, color=ACCENT)
     below.set_ylabel("answers", fontsize=9)
@@ -174,18 +176,6 @@ def reliability(confidences: Sequence[float], correct: Sequence[bool], *, synthe
         axis.set_major_formatter(PercentFormatter(1.0))
     below.set_xlim(0, 1)
     return as_picture(figure)
-
-
-def calibration_error(confidences: Sequence[float], correct: Sequence[bool]) -> float:
-    """Expected calibration error in [0, 1]: Guo et al. 2017, section 2, with NUM_BINS bins of equal width.
-
-    The mean over all answers of how far their bin's accuracy is from its mean confidence. Raises ConfigurationError
-    where there is no answer.
-    """
-    if not len(confidences):
-        raise ConfigurationError("There is no answer to be calibrated: give the predictions of a finished run.")
-    gaps = np.asarray(confidences, np.float64) - np.asarray(correct, np.float64)
-    return float(np.abs(np.bincount(_bins(confidences), gaps)).sum() / len(gaps))
 
 
 def _bins(confidences: Sequence[float]) -> npt.NDArray[np.int64]:

@@ -6,19 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel
+from torch import nn
 
-from raysee import receipts, storage
+from raysee import receipts, schema, storage
 from raysee.config import RunConfig
 from raysee.evaluation.folds import FINAL
 from raysee.evaluation.metrics import Summary
 from raysee.evaluation.protocols import Protocol
 from raysee.receipts import Receipt
-from raysee.report import figures
+from raysee.report import figures, published
 from raysee.report.examples import Example, examples
 from raysee.report.figures import Curve, Picture
+from raysee.report.network_figures import by_speaker, confusion_beside, filters, reliability
 from raysee.report.provenance import provenance
-from raysee.report.published import published_uar
+from raysee.training import card
 from raysee.training.fit import Epoch
 
 
@@ -35,6 +39,7 @@ class _Details(BaseModel):
     lake: str
     labels: list[str]
     metrics: Summary
+    example_metrics: Summary | None
     synthetic: bool
     work_s: float
 
@@ -72,11 +77,16 @@ class TrainingRun:
     protocol: Protocol
     labels: list[str]
     summary: Summary
+    examples_summary: Summary | None  # by window, chunk or spectrogram, where the network sees these
     published: float | None  # UAR
     synthetic: bool
     folds: list[FoldRow]
     confusion: Picture
-    curves: Picture
+    beside: Picture | None  # the confusion of examples beside a published one
+    curves: Picture | None  # of networks
+    filters: Picture | None  # of the delivered network
+    speakers: Picture
+    reliability: Picture
     examples: list[Example]
     provenance: list[tuple[str, str]]
 
@@ -89,12 +99,6 @@ class TrainingRun:
     def title(self) -> str:
         return f"{self.config.corpus}: {self.model}, {self.config.features}"
 
-    @property
-    def recalls(self) -> list[tuple[str, float | None]]:
-        """Each label's recall over all repeats; None where the truth has none of it."""
-        rows = zip(self.labels, self.summary.confusion, strict=True)
-        return [(label, row[index] / sum(row) if sum(row) else None) for index, (label, row) in enumerate(rows)]
-
 
 def gather(place: str, receipt: Receipt, anchor: str) -> TrainingRun:
     """Read what a training has left below `place` and draw its pictures."""
@@ -102,8 +106,9 @@ def gather(place: str, receipt: Receipt, anchor: str) -> TrainingRun:
     details = _Details.model_validate(receipt.details)
     fitted = _fold_receipts(place)
     tested = [one for one in fitted if one.fold != FINAL]
-    (final,) = (one for one in fitted if one.fold == FINAL)
+    final = next((_curve(one) for one in fitted if one.fold == FINAL), None)
     config, synthetic = identity.config, details.synthetic
+    said = storage.read_table(storage.join(place, "predictions.parquet"), schema.PREDICTIONS)
     return TrainingRun(
         anchor=anchor,
         place=place,
@@ -111,11 +116,20 @@ def gather(place: str, receipt: Receipt, anchor: str) -> TrainingRun:
         protocol=identity.protocol,
         labels=details.labels,
         summary=details.metrics,
-        published=published_uar(config, synthetic=synthetic),
+        examples_summary=details.example_metrics,
+        published=published.published_uar(config, synthetic=synthetic),
         synthetic=synthetic,
         folds=_rows(tested),
         confusion=figures.confusion(details.metrics.confusion, details.labels, synthetic=synthetic),
-        curves=figures.learning_curves([_curve(one) for one in tested], _curve(final), synthetic=synthetic),
+        beside=_beside(config, details),
+        curves=(
+            figures.learning_curves([_curve(one) for one in tested], final, synthetic=synthetic)
+            if tested[0].curve
+            else None
+        ),
+        filters=_filters(place, config, synthetic),
+        speakers=_speakers(said, details),
+        reliability=_reliability(said, synthetic),
         examples=examples(details.lake, config.corpus, details.labels, synthetic=synthetic),
         provenance=[
             *provenance(place, receipt),
@@ -124,6 +138,47 @@ def gather(place: str, receipt: Receipt, anchor: str) -> TrainingRun:
             ("all trainings together", f"{details.work_s:,.0f} s on their workers"),
         ],
     )
+
+
+def _beside(config: RunConfig, details: _Details) -> Picture | None:
+    """Badshah et al.'s matrices are of spectrograms, on splits that let their neighbours into the training part."""
+    network = {"badshah": "fresh", "alexnet-fine-tuned": "fine-tuned"}.get(config.model)
+    same = config.corpus == "emodb" and sorted(details.labels) == sorted(published.BADSHAH_LABELS)
+    if network is None or not same or details.example_metrics is None:
+        return None
+    order = [published.BADSHAH_LABELS.index(label) for label in details.labels]
+    matrix = np.array(published.BADSHAH_CONFUSION[network])[np.ix_(order, order)]
+    return confusion_beside(
+        details.example_metrics.confusion,
+        matrix.tolist(),
+        details.labels,
+        f"Badshah et al. 2017, {network}",
+        synthetic=details.synthetic,
+    )
+
+
+def _filters(place: str, config: RunConfig, synthetic: bool) -> Picture | None:
+    """Those of the first layer that has some, where a model was delivered and still lies there."""
+    if not storage.exists(storage.join(place, "model.json")):
+        return None
+    model, _, _ = card.load(place)
+    layers = (layer for layer in model.modules() if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Linear)))
+    first = next(layers, None)
+    if first is None:
+        return None
+    picture = config.features.startswith(("image", "sliding"))  # their first row is the highest frequency
+    return filters(first.weight.detach().numpy(), lowest_first=not picture, synthetic=synthetic)
+
+
+def _speakers(said: pa.Table, details: _Details) -> Picture:
+    gender = dict(zip(said["speaker"].to_pylist(), said["gender"].to_pylist(), strict=True))
+    uar = {speaker: figure["uar"] for speaker, figure in details.metrics.uar_by_speaker.items()}
+    return by_speaker(uar, gender, details.metrics.chance, synthetic=details.synthetic)
+
+
+def _reliability(said: pa.Table, synthetic: bool) -> Picture:
+    confidence = [max(row) for row in said["probabilities"].to_pylist()]
+    return reliability(confidence, pc.equal(said["label"], said["predicted"]).to_pylist(), synthetic=synthetic)
 
 
 def leaks(runs: Sequence[TrainingRun]) -> list[str]:

@@ -23,7 +23,7 @@ def tune(config: RunConfig, clips: Clips, labels: Sequence[str], folds: Sequence
     tested = [fold for fold in folds if fold.number != FINAL]
     parts = [(fold.train, fold.test) for fold in tested]
     values = [_vectors(config, clips, fold)[0] for fold in tested]
-    return choose(CLASSIFIERS[config.model], parts, values, _classes(clips, labels), len(labels))
+    return choose(CLASSIFIERS[config.model], parts, values, _classes(clips, labels))
 
 
 def fit_fold(
@@ -47,7 +47,7 @@ def fit_fold(
         if len(spec.grid) > 1:
             groups = np.asarray(clips.groups)[_clip_of(clips)]
             inner = inner_folds(fold.train, groups)
-            parameters = choose(spec, inner, [values] * len(inner), classes, len(labels))
+            parameters = choose(spec, inner, [values] * len(inner), classes)
     asked = np.concatenate([fold.test, fold.validation])
     answers = fit_predict(spec, parameters, values[fold.train], classes[fold.train], values[asked], seed=seed)
     return FoldResult(

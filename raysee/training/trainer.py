@@ -28,12 +28,12 @@ class Trainer:
         if training.compile != "no":
             self._forward = torch.compile(model, mode=modes[training.compile])  # type: ignore[assignment]
         learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        common = {"lr": training.learning_rate, "weight_decay": training.weight_decay, "fused": True}
+        lr, decay = training.learning_rate, training.weight_decay
         self._optimiser: torch.optim.Optimizer
         if training.optimiser == "adam":
-            self._optimiser = torch.optim.Adam(learned, eps=training.adam_eps, **common)
+            self._optimiser = torch.optim.Adam(learned, lr, eps=training.adam_eps, weight_decay=decay, fused=True)
         else:
-            self._optimiser = torch.optim.SGD(learned, momentum=training.momentum, **common)
+            self._optimiser = torch.optim.SGD(learned, lr, training.momentum, weight_decay=decay, fused=True)
         step = training.lr_step_epochs or training.epochs + 1
         self._schedule = torch.optim.lr_scheduler.StepLR(self._optimiser, step, training.lr_step_factor)
 
@@ -50,7 +50,7 @@ class Trainer:
                 answer = logits(self._forward, self._spec, batch)
             losses = functional.cross_entropy(answer.float(), classes, reduction="none")
             loss = (self._weights[classes] * losses).mean()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self._optimiser.step()
             right = (answer.detach().argmax(dim=1) == classes).sum()
             totals += torch.stack([loss.detach() * len(classes), right])

@@ -26,7 +26,9 @@ EMODB_COUNTS = {
 TWINS = ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
 # Name -> seconds: two stereo calls of about four minutes.
 CALLS_S = {"auto_repairs_40.wav": 245.38, "auto_repairs_49.wav": 237.56}
-QUICK = RunConfig(corpora=("emodb",), features="logmel40", model="aldeneh", size="debug", training=TrainingConfig(epochs=1))
+QUICK = RunConfig(
+    corpora=("emodb",), features="logmel40", model="aldeneh", size="debug", training=TrainingConfig(epochs=1)
+)
 
 
 def test_the_manifest_of_ravdess_is_complete(real_data: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -4,7 +4,6 @@ import torch
 from torch.nn import functional
 
 from raysee.models.mlp import MLP
-from raysee.models.network import VECTORS
 
 torch.set_num_threads(1)
 
@@ -48,11 +47,6 @@ def test_what_the_study_says_of_training() -> None:
     training = MLP.training
     assert (training.epochs, training.batch_size, training.patience) == (250, 32, 0)
     assert (training.optimiser, training.learning_rate, training.adam_eps) == ("adam", 1e-3, 1e-7)  # Keras's defaults
-
-
-def test_it_takes_every_vector_and_the_studys_first() -> None:
-    assert MLP.features[0] == "summary180"
-    assert sorted(MLP.features) == sorted(VECTORS)
 
 
 def test_the_network_is_its_layers_in_a_row() -> None:

@@ -83,7 +83,9 @@ def trained(
                 "probabilities": [1 / len(labels)] * len(labels),
             }
         )
-    summary = summarise(pa.Table.from_pylist(rows, schema=schema.PREDICTIONS), labels)
+    said = pa.Table.from_pylist(rows, schema=schema.PREDICTIONS)
+    storage.write_table(join(place, "predictions.parquet"), said, schema.PREDICTIONS)
+    summary = summarise(said, labels)
     for repeat, fold in [(0, -1), *itertools.product(range(repeats), range(len(SPEAKERS)))]:
         name = "final" if fold == -1 else f"repeat-{repeat}-fold-{fold:02d}"
         validated = rules.select == "validation"

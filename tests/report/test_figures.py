@@ -12,13 +12,12 @@ from raysee.errors import ConfigurationError
 from raysee.report import figures, network_figures
 from raysee.report.figures import Picture
 from raysee.report.network_figures import (
-    NUM_BINS,
     by_speaker,
-    calibration_error,
     confusion_beside,
     filters,
     reliability,
 )
+from raysee.training.fit import Epoch
 
 LABELS = ("anger", "neutral", "sadness")
 COUNTS = [[8, 2, 0], [1, 2, 1], [0, 0, 5]]
@@ -182,25 +181,6 @@ def test_very_many_speakers_are_counted_and_not_named(drawn: list[Figure]) -> No
     assert counted.get_xlabel() == "1,000 speakers"
 
 
-def test_the_calibration_error_of_a_few_answers_by_hand() -> None:
-    # 0.9 and 0.92 share a bin of mean 0.91, of which one half is right; 0.5 is alone, and right.
-    assert calibration_error([0.9, 0.92, 0.5], [True, False, True]) == pytest.approx((2 * 0.41 + 0.5) / 3)
-    assert calibration_error([1.0, 1.0, 0.0], [True, True, False]) == 0
-    with pytest.raises(ConfigurationError, match="no answer"):
-        calibration_error([], [])
-
-
-def test_the_calibration_error_is_that_of_its_definition() -> None:
-    rng = np.random.default_rng(0)
-    confidences, correct = rng.random(300), rng.random(300) < 0.6
-    expected = 0.0
-    for low in range(NUM_BINS):
-        inside = (low / NUM_BINS < confidences) & (confidences <= (low + 1) / NUM_BINS)
-        if inside.any():
-            expected += inside.sum() / 300 * abs(correct[inside].mean() - confidences[inside].mean())
-    assert calibration_error(confidences, correct) == pytest.approx(expected)
-
-
 def test_the_diagram_has_a_point_for_each_bin_with_answers(drawn: list[Figure]) -> None:
     reliability([0.9, 0.92, 0.5, 1.0], [True, False, True, True], synthetic=False)
     above, below = drawn[0].axes
@@ -210,3 +190,13 @@ def test_the_diagram_has_a_point_for_each_bin_with_answers(drawn: list[Figure]) 
     (bars,) = below.patches
     assert bars.get_data().values.tolist() == [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 1]
     assert above.get_title() == f"expected calibration error {100 * (2 * 0.41 + 0.5) / 4:.1f} %"
+
+
+def test_no_answers_have_no_reliability() -> None:
+    with pytest.raises(ConfigurationError, match="no answer"):
+        reliability([], [], synthetic=False)
+
+
+def test_learning_curves_of_a_run_that_delivers_nothing() -> None:
+    curve = figures.Curve([Epoch(1, 1.0, 0.5, None, None), Epoch(2, 0.5, 0.7, None, None)], 2)
+    assert figures.learning_curves([curve], None, synthetic=False).src.startswith("data:image/png")

@@ -97,7 +97,7 @@ def test_a_training_is_marked_where_and_only_where_its_receipt_says_so(
     figure = percent(summary.uar_mean_of_folds)
     assert (f'<strong>{figure}</strong> <span class="beside">synthetic' in page) == synthetic
     captions = re.findall(r"<figcaption>.*?</figcaption>", page)
-    assert len(captions) == 5  # confusion, curves, three clips
+    assert len(captions) == 7  # confusion, curves, three clips
     assert all(("synthetic" in caption.lower()) == synthetic for caption in captions)
 
 
@@ -182,7 +182,7 @@ def test_long_tables_end_with_how_much_more_there_is(tmp_path: pathlib.Path, rea
 def test_audio_that_has_vanished_is_said_in_its_place(tmp_path: pathlib.Path, read: Read) -> None:
     root = emodb(tmp_path)
     place, _ = trained(root)
-    assert read(place).count("<img") == 5
+    assert read(place).count("<img") == 7
     for path in (tmp_path / "emodb" / "wav").glob("*W?.wav"):
         path.unlink()
     page = read(place)

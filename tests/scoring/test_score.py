@@ -30,7 +30,7 @@ FRONT_END = FEATURES["logmel40"]
 def scorer(*, by_speaker: bool = False, **config: Any) -> Scorer:
     """A network that has learned nothing, but answers differently to different sounds."""
     torch.manual_seed(3)
-    model = MODELS["aldeneh"].sizes["debug"](40, len(LABELS)).eval()
+    model = MODELS["aldeneh"].sizes["debug"]((40,), len(LABELS)).eval()
     card = Card(
         labels=LABELS,
         shape=[40],
