@@ -45,7 +45,7 @@ def compare(name: str, device: str, repeats: int) -> dict[str, object]:
     fed, classes, shape = batches(spec, device)
     torch.manual_seed(0)
     model = spec.sizes[size](shape, NUM_LABELS).to(device)
-    trainer = Trainer(model, spec, spec.training, classes, torch.ones(NUM_LABELS, device=device))
+    trainer = Trainer(model, spec, spec.training, classes, torch.ones(len(classes), device=device))
     bare = spec.sizes[size](shape, NUM_LABELS).to(device)
     optimiser = torch.optim.Adam([weight for weight in bare.parameters() if weight.requires_grad], fused=True)
     ready = [(batch, classes[batch.positions]) for batch in fed.in_order()]

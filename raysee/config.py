@@ -47,6 +47,7 @@ class TrainingConfig(Config):
     weight_decay: float = Field(0.0, ge=0)  # L2 penalty
     lr_step_epochs: int = Field(0, ge=0)  # every so many epochs the learning rate is multiplied; 0: never
     lr_step_factor: float = Field(0.1, gt=0)
+    balance: float = Field(1.0, ge=0, le=1)  # exponent of the class weights; 0: all classes weigh the same
     patience: int = Field(0, ge=0)  # stop after so many epochs without a lower validation loss; 0: never
     seed: int = Field(0, ge=0, lt=2**32)
     precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: mixed precision by torch.autocast
@@ -60,8 +61,11 @@ class RunConfig(Config):
     features: str
     model: str
     size: Literal["published", "debug"] = "published"
+    options: dict[str, int | float] = {}  # of the network's builder, otherwise than its size has them
     protocol: str = "strict"
     labels: tuple[str, ...] = ()  # empty: all
+    scheme: str = ""  # classes by a scheme of emotions.SCHEMES; empty: the corpora's own labels
+    test: tuple[str, ...] = ()  # under a protocol across corpora: those that are tested; empty: each in turn
     repeats: int = Field(1, ge=1)
     aggregation: Literal["mean", "median", "vote"] = "mean"  # of the examples of a clip, where they are several
     hop_ms: int = Field(10, ge=1)  # between the windows of a network that slides over a clip

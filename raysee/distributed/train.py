@@ -118,7 +118,7 @@ def _prepare(inputs: Inputs) -> tuple[_Work, list[tuple[Fold, int]]]:
         raise ConfigurationError(f"Only clips of {labels[0]} have features: there is nothing to tell apart.")
     unit = MODELS[config.model].unit if config.model in MODELS else "row"
     seen = examples(clips.offsets, clips.shape, unit, config.hop_ms)
-    folds = make_folds(protocol(config.protocol), clips.held(seen.clip), seed=config.training.seed)
+    folds = make_folds(protocol(config.protocol), clips.held(seen.clip), seed=config.training.seed, tested=config.test)
     work = _Work(config, clips, seen, inputs.altered_clips(), inputs.initial, labels)
     return work, _trainings(config, folds)
 

@@ -38,6 +38,7 @@ class Held:
     `groups` is who is held out together: for some corpora all speakers of a session, or of a language, are one.
     """
 
+    corpora: Sequence[str]
     groups: Sequence[str]
     labels: Sequence[str]
     clip_of: Indices
@@ -51,17 +52,20 @@ def num_folds(num_groups: int) -> int:
     return num_groups if num_groups <= MOST_LEFT_OUT_SINGLY else NUM_GROUPS
 
 
-def make_folds(protocol: Protocol, held: Held, *, seed: int) -> list[Fold]:
+def make_folds(protocol: Protocol, held: Held, *, seed: int, tested: Sequence[str] = ()) -> list[Fold]:
     """The folds of a corpus, and last the FINAL one, whose test part is empty.
 
     Where a protocol has folds every example is tested once. With `validation="next-fold"` the next fold's test part
     validates this one; the FINAL fold is validated by the first one's. Unless the protocol says that it leaks, no two
-    parts of a fold share a speaker.
+    parts of a fold share a speaker. Across corpora `tested` says which ones are tested, each by a model of the others;
+    without it each is.
 
     Raises ConfigurationError where there are too few speakers, files or sentences, or a training part lacks a class.
     """
     everything = Fold(FINAL, np.arange(len(held.clip_of)), _NOBODY, _NOBODY)
-    if protocol.split.startswith("conditions"):
+    if protocol.split == "corpus":
+        folds = [*_across(protocol, held, tested), everything]
+    elif protocol.split.startswith("conditions"):
         folds = [_conditions(protocol, held, seed), everything]
     elif protocol.test_share is not None:
         folds = [_one_split(protocol, held, protocol.test_share, seed), everything]
@@ -128,6 +132,29 @@ def _test_parts(protocol: Protocol, held: Held, seed: int) -> list[Indices]:
         return [test for _, test in GroupKFold(NUM_GROUPS).split(groups, groups=groups)]
     shuffled = np.random.default_rng(seed).permutation(everybody)
     return [np.flatnonzero(np.isin(groups, part)) for part in np.array_split(shuffled, NUM_GROUPS)]
+
+
+def _across(protocol: Protocol, held: Held, tested: Sequence[str]) -> list[Fold]:
+    """A fold a tested corpus; a sixth of the other corpora's speakers validates."""
+    corpora, groups = np.asarray(held.corpora), np.asarray(held.groups)
+    known = sorted(set(held.corpora))
+    if len(known) < 2:
+        raise ConfigurationError(f"Protocol {protocol.name} needs at least 2 corpora, not {', '.join(known)} alone.")
+    folds = []
+    for number, corpus in enumerate(known):
+        if tested and corpus not in tested:
+            continue
+        test = np.flatnonzero(corpora == corpus)
+        others = np.flatnonzero(corpora != corpus)
+        if len(set(groups[others])) < NUM_GROUPS:
+            raise ConfigurationError(
+                f"Protocol {protocol.name} validates on a sixth of the speakers who are trained on, and besides "
+                f"{corpus} there are {len(set(groups[others]))}: add a corpus to train on."
+            )
+        fit, validation = next(GroupKFold(NUM_GROUPS).split(others, groups=groups[others]))
+        parts = (_examples(held, part) for part in (others[fit], others[validation], test))
+        folds.append(Fold(number, *parts))
+    return folds
 
 
 def _one_split(protocol: Protocol, held: Held, test_share: float, seed: int) -> Fold:

@@ -17,17 +17,20 @@ class Protocol(Config):
     """How clips are split, what standardisation sees, and which epoch's weights are kept.
 
     `split` says what is held out together: speakers (in folds of like size, or in random ones), files, examples (the
-    windows or rows of a clip, each by itself), or, for `conditions`, some speakers and half of the sentences, so that
-    the test part has both heard and unheard ones of each.
+    windows or rows of a clip, each by itself), corpora, or, for `conditions`, some speakers and half of the sentences,
+    so that the test part has both heard and unheard ones of each.
     """
 
     name: str
-    split: Literal["speaker-balanced", "speaker-random", "file", "example", "conditions-file", "conditions-example"]
+    split: Literal[
+        "speaker-balanced", "speaker-random", "file", "example", "conditions-file", "conditions-example", "corpus"
+    ]
     test_share: float | None = Field(None, gt=0, lt=1)  # one random split; None: folds
-    validation: Literal["none", "next-fold", "share", "test"]
+    validation: Literal["none", "next-fold", "share", "test", "speakers"]
     validation_share: float = Field(0.0, ge=0, lt=1)  # of everything, with validation="share"
-    standardise: Literal["train", "speaker"]  # by statistics of the training part, or of each clip's own speaker
-    class_weights: Literal["train", "corpus", "none"]  # clips counted in the training part, or in the whole corpus
+    standardise: Literal["train", "speaker", "corpus"]  # by statistics of the training part, or of a clip's own ...
+    #: Clips are counted in the training part, in each corpus of it by itself, or in the whole corpus.
+    class_weights: Literal["train", "train-by-corpus", "corpus", "none"]
     select: Literal["last", "validation"]  # the last epoch, or the best on the validation part
     tune: Literal["inner-folds", "test-folds"] = "inner-folds"  # where a classifier's parameters are searched
     leaks: str = ""  # what the test part shares with the training part, in words
@@ -65,6 +68,22 @@ PROTOCOLS: dict[str, Protocol] = {
         note="standardised by each speaker's own unlabelled clips, the test speaker's too (transductive); "
         "class weights count the test clips; a support vector machine is tuned on the reported folds",
     ),
+    **{
+        name: Protocol(
+            name=name,
+            split="corpus",
+            validation="speakers",
+            standardise=standardise,
+            class_weights="train-by-corpus",
+            select="validation",
+            note=note,
+        )
+        for name, standardise, note in (
+            ("cross-corpus", "train", "nothing of the tested corpus is seen"),
+            ("cross-corpus-by-corpus", "corpus", "each corpus is standardised by itself, the tested one too"),
+            ("cross-corpus-by-speaker", "speaker", "each speaker is standardised by himself, the tested ones too"),
+        )
+    },
     "badshah2017": Protocol(
         name="badshah2017",
         split="file",

@@ -1,13 +1,15 @@
 """The networks and classifiers by name, one file each, and these dicts."""
 
-from raysee.config import TrainingConfig
-from raysee.errors import unknown
+from torch import nn
+
+from raysee.config import RunConfig, TrainingConfig
+from raysee.errors import ConfigurationError, unknown
 from raysee.models import aldeneh, alexnet, array_cnn, badshah, chunk_lstm, latif, mlp, zhang, zhao
 from raysee.models.classical import CLASSIFIERS, Classifier
 from raysee.models.network import Network
 from raysee.models.stanford import STANFORD
 
-__all__ = ["CLASSIFIERS", "MODELS", "Classifier", "Network", "network", "published"]
+__all__ = ["CLASSIFIERS", "MODELS", "Classifier", "Network", "build", "network", "published"]
 
 MODELS: dict[str, Network] = {
     "aldeneh": aldeneh.ALDENEH,
@@ -37,6 +39,19 @@ def network(name: str) -> Network:
     if name not in MODELS:
         raise unknown("network", name, MODELS)
     return MODELS[name]
+
+
+def build(config: RunConfig, shape: tuple[int, ...], num_labels: int) -> nn.Module:
+    """The network of a run, with fresh weights. ConfigurationError for an option that it does not have."""
+    builder = network(config.model).sizes[config.size]
+    try:
+        return builder(shape, num_labels, **config.options)
+    except TypeError as error:
+        if not config.options:
+            raise
+        raise ConfigurationError(
+            f"{config.model} does not take all of the options {config.options}: {error}."
+        ) from error
 
 
 def published(name: str) -> tuple[tuple[str, ...], TrainingConfig]:

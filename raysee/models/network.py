@@ -32,7 +32,7 @@ class Network:
     features: tuple[str, ...]  # the front-ends whose arrays it takes, the published one first
     unit: Literal["clip", "row", "window"]
     training: TrainingConfig  # the published one
-    sizes: dict[str, Callable[[tuple[int, ...], int], nn.Module]]  # size -> (shape of a row, num_labels) -> network
+    sizes: dict[str, Callable[..., nn.Module]]  # size -> (shape of a row, num_labels, options by keyword) -> network
     batching: Literal["length", "shuffle"] = "length"  # fixed batches of clips of like length, or new ones each epoch
     length_multiple: int = 1  # clips are zero-padded at their end to a multiple of so many rows,
     min_length: int = 1  # and to so many at least,

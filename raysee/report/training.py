@@ -44,7 +44,9 @@ class _Details(BaseModel):
     work_s: float
 
 
-class _FoldReceipt(BaseModel):
+class FoldReceipt(BaseModel):
+    """What the pages need of a training's own receipt. `curve` is empty for classifiers."""
+
     fold: int
     repeat: int
     chosen_epoch: int
@@ -104,7 +106,7 @@ def gather(place: str, receipt: Receipt, anchor: str) -> TrainingRun:
     """Read what a training has left below `place` and draw its pictures."""
     identity = _Identity.model_validate(receipt.config)
     details = _Details.model_validate(receipt.details)
-    fitted = _fold_receipts(place)
+    fitted = [read_fold(fold) for fold in finished_folds(place)]
     tested = [one for one in fitted if one.fold != FINAL]
     final = next((_curve(one) for one in fitted if one.fold == FINAL), None)
     config, synthetic = identity.config, details.synthetic
@@ -140,21 +142,28 @@ def gather(place: str, receipt: Receipt, anchor: str) -> TrainingRun:
     )
 
 
-def _beside(config: RunConfig, details: _Details) -> Picture | None:
-    """Badshah et al.'s matrices are of spectrograms, on splits that let their neighbours into the training part."""
+def spectrograms_beside(
+    config: RunConfig, counts: Sequence[Sequence[int]], labels: Sequence[str], *, synthetic: bool
+) -> Picture | None:
+    """The confusion of a run's spectrograms beside that of Badshah et al. 2017, Table 1 or 2; None for other runs.
+
+    `counts` are in the order of `labels`; rows are true.
+    """
     network = {"badshah": "fresh", "alexnet-fine-tuned": "fine-tuned"}.get(config.model)
-    same = config.corpus == "emodb" and sorted(details.labels) == sorted(published.BADSHAH_LABELS)
-    if network is None or not same or details.example_metrics is None:
+    if network is None or config.corpus != "emodb" or sorted(labels) != sorted(published.BADSHAH_LABELS):
         return None
-    order = [published.BADSHAH_LABELS.index(label) for label in details.labels]
+    order = [published.BADSHAH_LABELS.index(label) for label in labels]
     matrix = np.array(published.BADSHAH_CONFUSION[network])[np.ix_(order, order)]
     return confusion_beside(
-        details.example_metrics.confusion,
-        matrix.tolist(),
-        details.labels,
-        f"Badshah et al. 2017, {network}",
-        synthetic=details.synthetic,
+        counts, matrix.tolist(), labels, f"Badshah et al. 2017, {network}", synthetic=synthetic
     )
+
+
+def _beside(config: RunConfig, details: _Details) -> Picture | None:
+    if details.example_metrics is None:
+        return None
+    counts = details.example_metrics.confusion
+    return spectrograms_beside(config, counts, details.labels, synthetic=details.synthetic)
 
 
 def _filters(place: str, config: RunConfig, synthetic: bool) -> Picture | None:
@@ -208,13 +217,19 @@ def _price(leaky: TrainingRun, clean: TrainingRun) -> str:
     )
 
 
-def _fold_receipts(place: str) -> list[_FoldReceipt]:
+def finished_folds(place: str) -> list[str]:
+    """Where the finished trainings of a run lie, the delivered model's too."""
     folder = storage.join(place, "folds")
-    uris = [storage.join(folder, name, receipts.NAME) for name in sorted(storage.names(folder))]
-    return [_FoldReceipt.model_validate(json.loads(storage.read_bytes(uri))) for uri in uris]
+    folds = [storage.join(folder, name) for name in sorted(storage.names(folder)) if not name.endswith(".json")]
+    return [fold for fold in folds if storage.exists(storage.join(fold, receipts.NAME))]
 
 
-def _rows(tested: Sequence[_FoldReceipt]) -> list[FoldRow]:
+def read_fold(place: str) -> FoldReceipt:
+    """The receipt of a finished training."""
+    return FoldReceipt.model_validate(json.loads(storage.read_bytes(storage.join(place, receipts.NAME))))
+
+
+def _rows(tested: Sequence[FoldReceipt]) -> list[FoldRow]:
     rows = []
     for number in sorted({one.fold for one in tested}):
         repeats = sorted((one for one in tested if one.fold == number), key=lambda one: one.repeat)
@@ -229,5 +244,5 @@ def _rows(tested: Sequence[_FoldReceipt]) -> list[FoldRow]:
     return rows
 
 
-def _curve(fitted: _FoldReceipt) -> Curve:
+def _curve(fitted: FoldReceipt) -> Curve:
     return Curve(fitted.curve, fitted.chosen_epoch)

@@ -19,7 +19,7 @@ from raysee.errors import ConfigurationError
 from raysee.evaluation.protocols import Protocol, protocol
 from raysee.evaluation.standardise import Statistics
 from raysee.features import FrontEnd, front_end
-from raysee.models import network
+from raysee.models import build, network
 from raysee.training.clips import Clips
 from raysee.training.inputs import Inputs
 
@@ -60,7 +60,7 @@ class Card(BaseModel):
     @model_validator(mode="after")
     def _statistics_fit(self) -> Self:
         lengths = [None if column is None else len(column) for column in (self.mean, self.std)]
-        own = self.protocol.standardise == "speaker" or not network(self.config.model).standardise
+        own = self.protocol.standardise != "train" or not network(self.config.model).standardise
         expected = None if own else self.shape[-1]
         if lengths != [expected, expected]:
             raise ValueError(f"mean and std have {lengths} columns, expected {expected}")
@@ -150,7 +150,7 @@ def load(run: str) -> tuple[nn.Module, Card, FrontEnd]:
     """The network in evaluation mode, its card and its front-end. ConfigurationError where they don't fit."""
     card = load_card(run)
     uri = storage.join(run, "model.safetensors")
-    model = network(card.config.model).sizes[card.config.size](tuple(card.shape), len(card.labels))
+    model = build(card.config, tuple(card.shape), len(card.labels))
     try:
         model.load_state_dict(safetensors.torch.load(storage.read_bytes(uri)))
     except (SafetensorError, RuntimeError) as error:

@@ -28,6 +28,7 @@ class Clips:
     values: Array
     offsets: Indices
     clip_ids: list[str]
+    corpora: list[str]
     speakers: list[str]
     groups: list[str]  # what cross-validation holds out together; a speaker is in one
     labels: list[str]
@@ -49,7 +50,7 @@ class Clips:
 
     def held(self, clip_of: Indices) -> Held:
         """What a split looks at, where example i is of clip `clip_of[i]`."""
-        return Held(self.groups, self.labels, clip_of, self.genders, self.sentences, self.repetitions)
+        return Held(self.corpora, self.groups, self.labels, clip_of, self.genders, self.sentences, self.repetitions)
 
 
 class Examples(NamedTuple):
@@ -65,7 +66,7 @@ def load(utterances: pa.Table, features: pa.Table, labels: Sequence[str]) -> Cli
 
     Raises ConfigurationError where no clip is left.
     """
-    columns = ["clip_id", "speaker", "group", "label", "gender", "sentence", "repetition"]
+    columns = ["clip_id", "corpus", "speaker", "group", "label", "gender", "sentence", "repetition"]
     known = {row["clip_id"]: row for row in utterances.select(columns).to_pylist() if row["label"] in labels}
     kept = [
         (known[clip_id], array)
@@ -85,6 +86,7 @@ def load(utterances: pa.Table, features: pa.Table, labels: Sequence[str]) -> Cli
         values=np.concatenate([array for _, array in kept]),
         offsets=np.cumsum([0, *(len(array) for _, array in kept)], dtype=np.int64),
         clip_ids=column("clip_id"),
+        corpora=column("corpus"),
         speakers=column("speaker"),
         groups=column("group"),
         labels=column("label"),

@@ -17,7 +17,7 @@ from raysee.evaluation.folds import Fold
 from raysee.evaluation.metrics import metrics
 from raysee.evaluation.protocols import Protocol, protocol
 from raysee.evaluation.standardise import Statistics
-from raysee.models import network
+from raysee.models import build, network
 from raysee.models.alexnet import load_pretrained
 from raysee.models.network import Network
 from raysee.training.batches import Batches
@@ -85,9 +85,9 @@ def fit_fold(
     if altered is not None:
         scaled, seen, train = _with_altered(clips, altered, scaled, statistics, seen, fold, spec, config.hop_ms)
     classes = np.array([labels.index(label) for label in clips.labels])[seen.clip]
-    weights = _class_weights(rules, classes, fold, len(labels))
+    weights = _weights(rules, clips, seen, classes, train) ** config.training.balance
 
-    model = spec.sizes[config.size](clips.shape, len(labels))
+    model = build(config, clips.shape, len(labels))
     if initial is not None:
         load_pretrained(model, initial)
     model.to(device)
@@ -158,9 +158,9 @@ def standardised(clips: Clips, seen: Examples, fold: Fold, rules: Protocol) -> t
         statistics = standardise.fit([clips.values[heard]])
         return statistics.apply(clips.values), statistics
     values = np.empty_like(clips.values)
-    speakers = np.asarray(clips.speakers)
-    for speaker in set(clips.speakers):
-        rows = np.repeat(speakers == speaker, np.diff(clips.offsets))
+    names = np.asarray(clips.speakers if rules.standardise == "speaker" else clips.corpora)
+    for name in set(names):
+        rows = np.repeat(names == name, np.diff(clips.offsets))
         its = clips.values[rows]
         values[rows] = standardise.fit([its]).apply(its)
     return values, None
@@ -191,11 +191,20 @@ def _with_altered(
     return np.concatenate([scaled, values]), both, np.concatenate([fold.train, added])
 
 
-def _class_weights(rules: Protocol, classes: npt.NDArray[np.int64], fold: Fold, num_labels: int) -> torch.Tensor:
+def _weights(
+    rules: Protocol, clips: Clips, seen: Examples, classes: npt.NDArray[np.int64], train: Indices
+) -> torch.Tensor:
+    """Of each example: N / (K N_c) of its class, or, by corpus, of its class in its corpus."""
     if rules.class_weights == "none":
-        return torch.ones(num_labels)
-    counted = classes if rules.class_weights == "corpus" else classes[fold.train]
-    return torch.from_numpy(len(counted) / (num_labels * np.bincount(counted, minlength=num_labels))).float()
+        return torch.ones(len(classes))
+    cells = classes
+    if rules.class_weights == "train-by-corpus":
+        _, corpora = np.unique(clips.corpora, return_inverse=True)
+        cells = corpora[seen.clip] * (classes.max() + 1) + classes
+    # What is not counted, as a test corpus, is not trained on and weighs nothing.
+    counted = np.bincount(cells if rules.class_weights == "corpus" else cells[train], minlength=cells.max() + 1)
+    weights = counted.sum() / (np.count_nonzero(counted) * np.maximum(counted, 1))
+    return torch.from_numpy(np.where(counted > 0, weights, 0.0)[cells]).float()
 
 
 def _score(probabilities: Array, classes: npt.NDArray[np.int64], labels: Sequence[str]) -> tuple[float, float]:

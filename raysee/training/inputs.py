@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from raysee import lake, receipts, schema, storage
+from raysee import emotions, lake, receipts, schema, storage
 from raysee.config import RunConfig
 from raysee.corpora.manifest import about, utterances_of
 from raysee.errors import ConfigurationError, unknown
@@ -67,7 +67,8 @@ class Inputs:
             both = utterances_of(self.root, corpus), storage.read_table(place, schema.FEATURES)
             utterances.append(_named(both[0], corpus) if several else both[0])
             tables.append(_named(both[1], corpus) if several else both[1])
-        return load(pa.concat_tables(utterances), pa.concat_tables(tables), self.labels)
+        known = _classes(pa.concat_tables(utterances), self.config.scheme)
+        return load(known, pa.concat_tables(tables), self.labels)
 
 
 def find(root: str, config: RunConfig) -> Inputs:
@@ -82,7 +83,7 @@ def find(root: str, config: RunConfig) -> Inputs:
     altered = {}
     if config.augmented:
         altered = {corpus: _features(root, corpus, config.augmented, listed[corpus]) for corpus in config.corpora}
-    all_labels = list(dict.fromkeys(label for one in listed.values() for label in one.details["about"]["labels"]))
+    all_labels = _all_labels(root, config, listed)
     labels = _labels(all_labels, config.labels)
     # The same labels are the same run, in whatever order they were given.
     config = config.model_copy(update={"labels": () if len(labels) == len(all_labels) else tuple(labels)})
@@ -100,9 +101,13 @@ def _check_names(config: RunConfig) -> None:
         raise ConfigurationError(f"{config.model} takes {', '.join(takes)}, not {config.features}: see --features.")
     if len(set(config.corpora)) < len(config.corpora):
         raise ConfigurationError(f"A corpus is named twice in {', '.join(config.corpora)}.")
+    if strangers := sorted(set(config.test) - set(config.corpora)):
+        raise ConfigurationError(f"{', '.join(strangers)} cannot be tested: it is none of {', '.join(config.corpora)}.")
+    if config.test and rules.split != "corpus":
+        raise ConfigurationError(f"Corpora are tested by name under a protocol across corpora, not under {rules.name}.")
     if config.augmented:
         front_end(config.augmented)
-        if rules.standardise == "speaker" or config.model in CLASSIFIERS:
+        if rules.standardise != "train" or config.model in CLASSIFIERS:
             raise ConfigurationError(
                 "Augmented copies are for networks, and for protocols that standardise by the training part: "
                 f"not for {config.model} under {rules.name}."
@@ -117,6 +122,29 @@ def _features(root: str, corpus: str, features: str, listed: Receipt) -> Receipt
     if listed.fingerprint != made.inputs["utterances"]:
         raise ConfigurationError(f"The {features} of {corpus} in {root} were made from another manifest: {command}")
     return made
+
+
+def _all_labels(root: str, config: RunConfig, listed: dict[str, Receipt]) -> list[str]:
+    """The corpora's own labels, or the classes of the scheme that every model hears in what it is trained on."""
+    if not config.scheme:
+        return list(dict.fromkeys(label for one in listed.values() for label in one.details["about"]["labels"]))
+    heard = {
+        corpus: set(_classes(utterances_of(root, corpus), config.scheme)["label"].to_pylist()) for corpus in listed
+    }
+    common = set().union(*heard.values())
+    if protocol(config.protocol).split == "corpus":
+        for tested in config.test or config.corpora:
+            common &= set().union(*(classes for corpus, classes in heard.items() if corpus != tested))
+    return [one for one in emotions.scheme_classes(config.scheme) if one in common]
+
+
+def _classes(utterances: pa.Table, scheme: str) -> pa.Table:
+    """The clips with the scheme's classes for labels; those that it drops have none."""
+    if not scheme:
+        return utterances
+    classes, _ = emotions.apply_scheme(scheme, utterances["label"].to_pylist(), utterances["emotion"].to_pylist())
+    named = pa.array([one or "" for one in classes], pa.string())
+    return utterances.set_column(utterances.schema.get_field_index("label"), "label", named)
 
 
 def _labels(all_labels: Sequence[str], wanted: tuple[str, ...]) -> list[str]:

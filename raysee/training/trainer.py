@@ -13,8 +13,7 @@ from raysee.training.predict import logits
 class Trainer:
     """A network, its optimiser, and a pass over the training part.
 
-    `classes` is the class of each example, (num_examples,), and `weights` that of each class, (num_labels,), both where
-    the network is.
+    `classes` and `weights` are those of each example, (num_examples,), where the network is.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class Trainer:
             with torch.autocast(device.type, torch.bfloat16, enabled=self._precision == "bfloat16"):
                 answer = logits(self._forward, self._spec, batch)
             losses = functional.cross_entropy(answer.float(), classes, reduction="none")
-            loss = (self._weights[classes] * losses).mean()
+            loss = (self._weights[batch.positions] * losses).mean()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimiser.step()
             right = (answer.detach().argmax(dim=1) == classes).sum()

@@ -30,6 +30,7 @@ def make_folds(rules: Protocol, speakers: list[str], labels: list[str], *, seed:
     """Of clips that are one example each, in sentences and repetitions that go round."""
     numbers = np.arange(len(speakers))
     held = Held(
+        corpora=["a"] * len(speakers),
         groups=speakers,
         labels=labels,
         clip_of=numbers,
@@ -111,7 +112,7 @@ def test_the_groups_of_the_paper_are_random_and_of_like_many_speakers() -> None:
     assert set(found[0]) != set(found[2])
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", [name for name in PROTOCOLS if PROTOCOLS[name].split != "corpus"])
 def test_the_same_seed_gives_the_same_folds(name: str) -> None:
     speakers, labels = crossed(15, clips_each=16)
     one, again = (make_folds(protocol(name), speakers, labels, seed=3) for _ in range(2))
@@ -146,7 +147,8 @@ def test_badshah2017_leaks_by_design_and_says_so() -> None:
         assert not set(train) & set(validation)
         assert names(train, speakers) & names(test, speakers)
         assert collections.Counter(labels[clip] for clip in test) == {"anger": 10, "fear": 10}  # stratified
-    assert [name for name in PROTOCOLS if not PROTOCOLS[name].leaks] == ["strict", "paper", "code"]
+    clean = [name for name, one in PROTOCOLS.items() if not one.leaks and one.split != "corpus"]
+    assert clean == ["strict", "paper", "code"]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,9 @@ def chunked(num_speakers: int, clips_each: int, chunks: int) -> Held:
     """A corpus whose clips have several examples each."""
     speakers, labels = crossed(num_speakers, clips_each)
     nothing = [None] * len(speakers)
-    return Held(speakers, labels, np.repeat(np.arange(len(speakers)), chunks), nothing, nothing, nothing)
+    return Held(
+        ["a"] * len(speakers), speakers, labels, np.repeat(np.arange(len(speakers)), chunks), nothing, nothing, nothing
+    )
 
 
 @pytest.mark.parametrize("name", ["strict", "paper", "badshah2017", "mlp-vs-cnn"])
@@ -253,6 +257,7 @@ def ravdess(repetitions: bool = True) -> Held:
         for label in ("calm", "fear")
     ]
     return Held(
+        corpora=["ravdess"] * len(rows),
         groups=[row[0] for row in rows],
         labels=[row[3] for row in rows],
         clip_of=np.repeat(np.arange(len(rows)), 5),
@@ -304,3 +309,39 @@ def test_inner_folds_stay_in_the_training_part_and_tear_no_group_apart() -> None
         assert not set(groups[fit]) & set(groups[test])
     with pytest.raises(ConfigurationError, match="has one speaker"):
         inner_folds(np.flatnonzero(groups == "s2"), groups)
+
+
+def corpora_of(**speakers: int) -> Held:
+    """Corpora of so many speakers each, who say four clips of two labels."""
+    rows = [
+        (corpus, f"{corpus}/{one}", label)
+        for corpus, number in speakers.items()
+        for one in range(number)
+        for label in ("anger", "fear") * 2
+    ]
+    nothing = [None] * len(rows)
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return Held(*columns, np.arange(len(rows)), nothing, nothing, nothing)
+
+
+def test_across_corpora_each_is_tested_by_the_others() -> None:
+    held = corpora_of(a=8, b=3, c=9)
+    *folds, final = make(protocol("cross-corpus"), held, seed=0)
+    corpora = np.array(held.corpora)
+    for fold, name in zip(folds, "abc", strict=True):
+        assert set(corpora[fold.test]) == {name}
+        assert len(fold.test) == (corpora == name).sum()
+        assert name not in {*corpora[fold.train], *corpora[fold.validation]}
+        groups = np.array(held.groups)
+        assert not set(groups[fold.train]) & set(groups[fold.validation])
+        assert len(fold.validation) >= 4
+    assert len(final.train) == len(corpora)
+    (fold, _) = make(protocol("cross-corpus"), held, seed=0, tested=["c"])
+    assert (fold.number, set(corpora[fold.test])) == (2, {"c"})
+
+
+def test_one_corpus_is_none_to_cross() -> None:
+    with pytest.raises(ConfigurationError, match="needs at least 2 corpora, not a alone"):
+        make(protocol("cross-corpus"), corpora_of(a=8), seed=0)
+    with pytest.raises(ConfigurationError, match="besides a there are 3: add a corpus"):
+        make(protocol("cross-corpus"), corpora_of(a=8, b=3), seed=0)

@@ -38,6 +38,7 @@ def corpus(num_speakers: int = 4, clips_each: int = 7, seed: int = 0) -> Clips:
         values=np.concatenate(arrays),
         offsets=np.cumsum([0, *map(len, arrays)], dtype=np.int64),
         clip_ids=[f"{number:03}" for number in range(len(arrays))],
+        corpora=["a"] * len(arrays),
         speakers=speakers,
         groups=speakers,
         labels=labels,
