@@ -2,7 +2,8 @@
 
 The report feeds an LSTM the chunks themselves and says no number of units: here 128. It announces an LSTM over what a
 convolution makes of the chunks, online and one-directional, and a bidirectional one for batches: the convolution here
-is its best one, R1, with 128 filters instead of 1024, because each chunk passes through it at each step.
+is its best one, R1, with 128 filters instead of 1024, because each chunk passes through it at each step. Weights start
+as PyTorch's do.
 
 Shapes: B clips, T chunks, H frequencies, W frames, S channels, D values of a step, C labels.
 """
@@ -15,6 +16,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from raysee.config import TrainingConfig
+from raysee.errors import RayseeError
 from raysee.models.network import Network
 from raysee.models.stanford import ConvPool
 
@@ -80,7 +82,11 @@ class ChunkLstm(nn.Module):
 
         For use online, of the one-directional network only: the other one needs the end to begin.
         """
-        _, following = self.lstm(self.encoder(chunk_BHWS)[:, None], state)
+        if self.lstm.bidirectional:
+            raise RayseeError("A bidirectional network hears the end of a clip first: take cnn-lstm for use online.")
+        step_BD = self.encoder(chunk_BHWS)
+        with torch.autocast(step_BD.device.type, enabled=False):
+            _, following = self.lstm(step_BD.float()[:, None], state)
         logits_BC: torch.Tensor = self.output(following[0][-1])
         return logits_BC, following
 

@@ -4,7 +4,7 @@ The report (on EMO-DB, SAVEE and eNTERFACE'05) has square filters and such that 
 move along time alone (section 3.1, Table 4). What it leaves out is chosen here, so that the layers stay those of the
 table: pooling by 2, square filters with zeros around the picture and high ones without, a leak of 0.01 and a dropout of
 0.5 in R6, Adam at 1e-3 in batches of 128. R3 has two layers, as its name "Conv16/32" says, where the table counts one.
-R7 is R1, trained on altered copies too.
+R7 is R1, trained on altered copies too. Weights start as PyTorch's do; those of the layers over 26 features as Keras's.
 
 Shapes: B chunks, H frequencies, W frames, S channels, D units, C labels.
 """

@@ -68,8 +68,6 @@ def fit_fold(
 def _vectors(config: RunConfig, clips: Clips, fold: Fold) -> tuple[Array, Statistics | None]:
     """One vector a row, (num_rows, num_columns), as the protocol standardises them."""
     seen = examples(clips.offsets, clips.shape, "row", config.hop_ms)
-    if not CLASSIFIERS[config.model].standardise:
-        return clips.values, None
     return standardised(clips, seen, fold, protocol(config.protocol))
 
 
