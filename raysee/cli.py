@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 
 for command in (
-    *(data.corpora, data.manifest, data.look, data.extract, data.export, data.synthesise),
+    *(data.corpora, data.manifest, data.look, data.audit, data.extract, data.export, data.synthesise),
     *(runs.train, runs.reproduce, runs.compare, scores.score, scores.report),
 ):
     app.command()(command)

@@ -18,7 +18,7 @@ PLAN = "plan.parquet"
 _CLAIM = "claim.json"
 _OUTPUTS = {
     *("clips", "calls", "segments", "rejects", PLAN),
-    *("folds", "predictions.parquet", "model.json", "model.safetensors", "report.html", "look.html"),
+    *("folds", "predictions.parquet", "model.json", "model.safetensors", "report.html", "look.html", "audit.html"),
 }
 _PACKAGES = ("numpy", "pyarrow", "ray", "scikit-learn", "soundfile", "torch")
 

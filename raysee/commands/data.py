@@ -93,6 +93,19 @@ def look(
     return page
 
 
+def audit(
+    what: Annotated[str, typer.Argument(help="A corpus of the lake, or the place of a training run.")],
+    to: Annotated[str, typer.Option("--to", envvar="RAYSEE_LAKE", help="The lake, for a corpus.")] = "",
+    out: Annotated[str, typer.Option(help="The page; by default audit.html beside the manifest or in the run.")] = "",
+) -> str:
+    """Draw one self-contained HTML page of what a split leaks, and of clips of the same sound."""
+    from raysee.report.audits import audit as draw
+
+    page = draw(what, to, out)
+    say(page)
+    return page
+
+
 def extract(
     corpus: Annotated[str, typer.Option("--corpus", help="A corpus by name, e.g. emodb or ravdess.")],
     features: Annotated[str, typer.Option(help="Front-ends by name, comma-separated: each clip is decoded once.")],

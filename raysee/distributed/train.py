@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,7 +15,7 @@ from raysee import lake, receipts, schema, storage
 from raysee.config import RunConfig, fingerprint
 from raysee.distributed.cluster import connect, explained
 from raysee.errors import ConfigurationError
-from raysee.evaluation.folds import FINAL, Fold, make_folds
+from raysee.evaluation.folds import FINAL, Fold
 from raysee.evaluation.metrics import summarise
 from raysee.evaluation.protocols import protocol
 from raysee.models import CLASSIFIERS, MODELS
@@ -23,23 +23,12 @@ from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 from raysee.storage import join
 from raysee.training import card, classifier
-from raysee.training.clips import Clips, Examples, examples
 from raysee.training.fit import FoldResult, fit_fold
 from raysee.training.inputs import Inputs, find
 from raysee.training.predictions import example_predictions, predictions
+from raysee.training.work import Work, prepare
 
 _TUNING = "tuning.json"
-
-
-class _Work(NamedTuple):
-    """What all trainings of a run share."""
-
-    config: RunConfig
-    clips: Clips
-    seen: Examples
-    altered: Clips | None
-    initial: bytes | None
-    labels: list[str]
 
 
 def train(
@@ -61,7 +50,8 @@ def train(
     place, identity = place_of(inputs), inputs.identity
     if not overwrite and (found := receipts.find(place, "train", fingerprint(identity), identity)):
         return Stage(place, found, found=True)
-    work, todo = _prepare(inputs)
+    work, folds = prepare(inputs)
+    todo = _trainings(inputs.config, folds)
     if overwrite:
         receipts.clear(place, "train")
     receipts.claim(place, "train", fingerprint(identity), identity)
@@ -104,23 +94,11 @@ def fit_first_folds(
     place, identity = place_of(inputs), inputs.identity
     if receipts.find(place, "train", fingerprint(identity), identity):
         return
-    work, todo = _prepare(inputs)
+    work, folds = prepare(inputs)
+    todo = _trainings(inputs.config, folds)
     receipts.claim(place, "train", fingerprint(identity), identity)
     first = [(fold, repeat) for fold, repeat in todo if fold.number in range(number)]
     _fit_missing(place, work, first, gpus, on_progress)
-
-
-def _prepare(inputs: Inputs) -> tuple[_Work, list[tuple[Fold, int]]]:
-    """What all trainings share, and fold and repeat of each."""
-    config, clips = inputs.config, inputs.clips()
-    labels = [label for label in inputs.labels if label in set(clips.labels)]
-    if len(labels) < 2:
-        raise ConfigurationError(f"Only clips of {labels[0]} have features: there is nothing to tell apart.")
-    unit = MODELS[config.model].unit if config.model in MODELS else "row"
-    seen = examples(clips.offsets, clips.shape, unit, config.hop_ms)
-    folds = make_folds(protocol(config.protocol), clips.held(seen.clip), seed=config.training.seed, tested=config.test)
-    work = _Work(config, clips, seen, inputs.altered_clips(), inputs.initial, labels)
-    return work, _trainings(config, folds)
 
 
 def place_of(inputs: Inputs) -> str:
@@ -151,7 +129,7 @@ def read_fold(place: str) -> dict[str, Any]:
 
 
 def _fit_missing(
-    place: str, work: _Work, trainings: list[tuple[Fold, int]], gpus: float, on_progress: OnProgress
+    place: str, work: Work, trainings: list[tuple[Fold, int]], gpus: float, on_progress: OnProgress
 ) -> None:
     missing = [
         (fold, repeat)
@@ -183,7 +161,7 @@ def _fit_missing(
             ray.cancel(task, force=True)
 
 
-def _tuned(place: str, work: _Work, shared: ray.ObjectRef, folds: list[Fold]) -> dict[str, float] | None:
+def _tuned(place: str, work: Work, shared: ray.ObjectRef, folds: list[Fold]) -> dict[str, float] | None:
     """A classifier's parameters where the protocol searches them on the folds that it reports."""
     config = work.config
     if config.model not in CLASSIFIERS or protocol(config.protocol).tune != "test-folds":
@@ -198,12 +176,12 @@ def _tuned(place: str, work: _Work, shared: ray.ObjectRef, folds: list[Fold]) ->
 
 
 @ray.remote(num_cpus=1, max_retries=3)  # type: ignore[untyped-decorator]
-def _tune_task(work: _Work, folds: list[Fold]) -> dict[str, float]:
+def _tune_task(work: Work, folds: list[Fold]) -> dict[str, float]:
     return classifier.tune(work.config, work.clips, work.labels, folds)
 
 
 @ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
-def _fit_task(place: str, work: _Work, fold: Fold, repeat: int, parameters: dict[str, float] | None) -> dict[str, Any]:
+def _fit_task(place: str, work: Work, fold: Fold, repeat: int, parameters: dict[str, float] | None) -> dict[str, Any]:
     torch.set_num_threads(1)  # the order of additions, and so the numbers, must not depend on the machine
     config, clips, labels = work.config, work.clips, work.labels
     if config.model in CLASSIFIERS:
@@ -216,7 +194,7 @@ def _fit_task(place: str, work: _Work, fold: Fold, repeat: int, parameters: dict
     return _write_fold(_fold_place(place, fold, repeat), work, fold, result)
 
 
-def _write_fold(place: str, work: _Work, fold: Fold, result: FoldResult) -> dict[str, Any]:
+def _write_fold(place: str, work: Work, fold: Fold, result: FoldResult) -> dict[str, Any]:
     clips, seen, labels = work.clips, work.seen, work.labels
     uar = None
     if fold.number == FINAL:

@@ -105,7 +105,7 @@ def near_identical(clip_ids: Sequence[str], log_mels: Sequence[Array]) -> list[P
             "take the features logmel40."
         )
     floored = [_floored(mel_TB) for mel_TB in log_mels]
-    kept = [number for number, sound_TB in enumerate(floored) if _num_heard(sound_TB) >= _SHORTEST]
+    kept = [number for number, sound_TB in enumerate(floored) if sound_TB.any(axis=1).sum() >= _SHORTEST]
     sounds = [floored[number] for number in kept]
     found = []
     for first, second in _candidates(sounds):
@@ -137,11 +137,6 @@ def _floored(mel_TB: Array) -> Array:
     low_TB = mel_TB[:, :_LOW_BANDS]
     floored: Array = np.maximum(low_TB - (low_TB.max(initial=-np.inf) - _RANGE), 0).astype(np.float32)
     return floored
-
-
-def _num_heard(sound_TB: Array) -> int:
-    """Frames above the floor; none where all are equal, as in digital silence."""
-    return int(sound_TB.any(axis=1).sum()) if np.ptp(sound_TB) > 0 else 0
 
 
 def _changes(sound_TB: Array) -> Array:

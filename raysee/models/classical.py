@@ -24,8 +24,8 @@ Array = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 Parameters = dict[str, float]
 
-_NUM_MIXTURES = 7
-_RIDGE = 1e-3  # added to variances of standardised columns, so that few examples have a density too
+_NUM_MIXTURES = 7  # a student report of 2015 on CNNs and LSTMs, Table 3
+_RIDGE = 1e-3  # added to variances of columns, so that few examples have a density too
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Classifier:
 def fit_predict(
     classifier: Classifier, parameters: Parameters, x_ND: Array, y_N: Indices, x_test_MD: Array, *, seed: int
 ) -> Array:
-    """Probabilities (M, K) of test vectors; the classes in `y_N` are 0 to K - 1, each of them there.
+    """Probabilities (M, K) of test vectors, a column for each class in `y_N`, in ascending order.
 
     A support vector machine has no probabilities of its own, and Platt's are another fit that may contradict the
     answer: here they are each class's share of the votes of all pairs, the first of the highest being the answer.
@@ -78,6 +78,7 @@ def choose(
     """The point of the grid with the best mean over `folds` of the balanced accuracy on their test parts.
 
     `folds` are indices of training and test examples; `values` (N, D) are the vectors as each fold standardises them.
+    A class that a training part lacks is never the answer; one that a test part lacks does not count there.
     Raises ConfigurationError where a training part has one class only.
     """
     if any(len(np.unique(y_N[train])) < 2 for train, _ in folds):
@@ -99,7 +100,11 @@ def choose(
 
 
 class _ByClass:
-    """A density for each class, and Bayes's rule: scikit-learn's mixtures are not classifiers."""
+    """A density for each class, a mixture of normal ones, and Bayes's rule: scikit-learn's mixtures are no classifiers.
+
+    One normal density a class is quadratic discriminant analysis; that of scikit-learn refuses classes with fewer
+    examples than columns.
+    """
 
     def __init__(self, num_mixtures: int, seed: int) -> None:
         self._num_mixtures, self._seed = num_mixtures, seed
@@ -107,15 +112,14 @@ class _ByClass:
     def fit(self, x_ND: Array, y_N: Indices) -> "_ByClass":
         self.classes_, counts = np.unique(y_N, return_counts=True)
         self._priors = np.log(counts / counts.sum())
-        self._mixtures = [
-            self._density(x_ND[y_N == one], count) for one, count in zip(self.classes_, counts.tolist(), strict=True)
-        ]
+        self._mixtures = [self._mixture(x_ND[y_N == one].astype(np.float64)) for one in self.classes_]
         return self
 
-    def _density(self, x_ND: Array, count: int) -> Any:
-        mixture = GaussianMixture(min(self._num_mixtures, count), reg_covar=_RIDGE, random_state=self._seed)
-        # scikit-learn refuses a single example: twice the same has the same density.
-        return mixture.fit(x_ND if count > 1 else np.repeat(x_ND, 2, axis=0))
+    def _mixture(self, x_ND: npt.NDArray[np.float64]) -> GaussianMixture:
+        number = min(self._num_mixtures, len(x_ND))
+        # scikit-learn wants two examples: the only one twice has the same mean and covariance.
+        twice_ND = np.repeat(x_ND, 2, axis=0) if len(x_ND) == 1 else x_ND
+        return GaussianMixture(number, reg_covar=_RIDGE, random_state=self._seed).fit(twice_ND)
 
     def predict_proba(self, x_ND: Array) -> npt.NDArray[np.float64]:
         likelihoods = np.stack([mixture.score_samples(x_ND) for mixture in self._mixtures], axis=1)

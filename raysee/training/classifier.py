@@ -19,11 +19,16 @@ def tune(config: RunConfig, clips: Clips, labels: Sequence[str], folds: Sequence
     """The parameters that are best on the test parts of `folds`, as Keesing et al.'s code searches them.
 
     The figures of these folds then flatter: only a protocol that says so does it.
+    Raises RayseeError where a feature is NaN or infinite.
     """
+    check_finite(clips)
+    spec = CLASSIFIERS[config.model]
+    if len(spec.grid) == 1:
+        return spec.grid[0]
     tested = [fold for fold in folds if fold.number != FINAL]
     parts = [(fold.train, fold.test) for fold in tested]
     values = [_vectors(config, clips, fold)[0] for fold in tested]
-    return choose(CLASSIFIERS[config.model], parts, values, _classes(clips, labels))
+    return choose(spec, parts, values, _classes(clips, labels))
 
 
 def fit_fold(
@@ -37,6 +42,7 @@ def fit_fold(
     """Fit `config.model` on one fold; the order of `labels` is that of the classes.
 
     Without `parameters` they are searched on groups that are left out of the training part in turn.
+    Raises RayseeError where a feature is NaN or infinite, ConfigurationError where there is one group to search on.
     """
     began = time.perf_counter()
     check_finite(clips)

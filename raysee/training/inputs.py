@@ -59,16 +59,21 @@ class Inputs:
         """The augmented copies, under the ids of their clips."""
         return self._load(self.config.augmented) if self.altered else None
 
+    def utterances(self) -> pa.Table:
+        """The corpora's clips (schema.UTTERANCES), with the scheme's classes for labels where there is a scheme."""
+        several = len(self.listed) > 1
+        tables = [utterances_of(self.root, corpus) for corpus in self.config.corpora]
+        named = [_named(table, corpus) if several else table for table, corpus in zip(tables, self.listed, strict=True)]
+        return _classes(pa.concat_tables(named), self.config.scheme)
+
     def _load(self, features: str) -> Clips:
         made_by, several = front_end(features), len(self.listed) > 1
-        utterances, tables = [], []
+        tables = []
         for corpus in self.config.corpora:
             place = join(lake.features(self.root, corpus, features, made_by), "clips")
-            both = utterances_of(self.root, corpus), storage.read_table(place, schema.FEATURES)
-            utterances.append(_named(both[0], corpus) if several else both[0])
-            tables.append(_named(both[1], corpus) if several else both[1])
-        known = _classes(pa.concat_tables(utterances), self.config.scheme)
-        return load(known, pa.concat_tables(tables), self.labels)
+            table = storage.read_table(place, schema.FEATURES)
+            tables.append(_named(table, corpus) if several else table)
+        return load(self.utterances(), pa.concat_tables(tables), self.labels)
 
 
 def find(root: str, config: RunConfig) -> Inputs:

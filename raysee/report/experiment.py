@@ -1,0 +1,240 @@
+"""An experiment of the literature -> one HTML page: its table, what its runs have learnt, and where they came from."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raysee import lake, receipts, schema, storage
+from raysee.config import RunConfig
+from raysee.evaluation.folds import FINAL
+from raysee.evaluation.metrics import summarise
+from raysee.evaluation.protocols import Protocol, protocol
+from raysee.experiments import experiment
+from raysee.experiments.table import Line
+from raysee.features import front_end
+from raysee.models import CLASSIFIERS
+from raysee.models import published as published_training
+from raysee.receipts import Receipt
+from raysee.report.figures import Curve, Picture, learning_curves
+from raysee.report.published import KEESING_2020, KEESING_CLASSES_AND_FOLDS
+from raysee.report.template import render
+from raysee.report.training import FoldReceipt, finished_folds, read_fold, spectrograms_beside
+from raysee.storage import join
+
+_TABLE_3 = "keesing2020"
+
+
+@dataclass(frozen=True)
+class ShownRun:
+    """A training run behind some of the figures, as far as it has got."""
+
+    anchor: str
+    config: RunConfig
+    place: str
+    protocol: Protocol
+    synthetic: bool
+    receipt: Receipt | None  # None while it is not finished
+    curves: Picture | None  # of networks
+    beside: Picture | None  # the confusion of spectrograms beside a published one
+
+    @property
+    def debug(self) -> bool:
+        """Whether the network is not the published one."""
+        return self.config.size == "debug"
+
+    @property
+    def title(self) -> str:
+        return f"{self.config.corpus}: {', '.join([self.config.model, self.config.features, *otherwise(self.config)])}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table. Without a run its figure is owed."""
+
+    line: Line
+    protocol: Protocol
+    run: ShownRun | None
+
+    @property
+    def synthetic(self) -> bool:
+        return self.run is not None and self.run.synthetic
+
+    @property
+    def otherwise(self) -> list[str]:
+        return otherwise(self.line.config)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether a published figure may be held against ours: not against those of a voice or network of ours."""
+        return self.run is not None and not self.run.synthetic and not self.run.debug
+
+    @property
+    def epochs(self) -> int | None:
+        """None for classifiers, which have none."""
+        return None if self.line.config.model in CLASSIFIERS else self.line.config.training.epochs
+
+    @property
+    def reason(self) -> str:
+        """Why the figure is owed."""
+        return self.line.remark.removeprefix("owed: ")
+
+
+class Group(NamedTuple):
+    """Rows of a chart that belong together, each with its name."""
+
+    name: str
+    bars: list[tuple[str, Row]]
+
+
+class Cells(NamedTuple):
+    """A corpus's row of Keesing et al. 2020, Table 3; shares are in [0, 1]."""
+
+    corpus: str
+    chance: float
+    cells: list[Row | None]  # in the order of the columns
+    human: float | None
+
+
+def write_experiment(root: str, name: str, lines: Sequence[Line], uri: str) -> str:
+    """Draw the experiment `name` as `lines` of runs of the lake `root` have it, and return the URI of the page, `uri`.
+
+    Whether a run's sound is synthetic stands in its receipt, and before it is finished in those of its features.
+    Raises ConfigurationError for an unknown experiment.
+    """
+    told, uri = experiment(name), storage.normalise(uri)
+    runs = _runs(storage.normalise(root), lines)
+    rows = [Row(line, protocol(line.config.protocol), runs.get(line.place)) for line in lines]
+    table_3 = name == _TABLE_3
+    page = render(
+        "experiment.html",
+        command=f"raysee reproduce {name}",
+        experiment=told,
+        rows=rows,
+        runs=list(runs.values()),
+        notes=_notes(told.notes, rows, table_3),
+        columns=list(dict.fromkeys(row.line.claim.what for row in rows)) if table_3 else [],
+        matrix=_table_3(rows) if table_3 else [],
+        groups=_groups(rows, _CHARTS[name]) if name in _CHARTS else [],
+        provenance=_provenance(list(runs.values())),
+    )
+    storage.write_bytes(uri, page.encode())
+    return uri
+
+
+def otherwise(config: RunConfig) -> list[str]:
+    """In words what a run does otherwise than its network's document, as far as it can be told from `config`."""
+    published = published_training(config.model)[1]
+    epochs = published.epochs if config.model not in CLASSIFIERS else config.training.epochs
+    told = {
+        "debug size": config.size == "debug",
+        f"{config.training.epochs} of {epochs} epochs": config.training.epochs != epochs,
+        config.training.precision: config.training.precision != published.precision,
+        f"windows every {config.hop_ms} ms": config.hop_ms != RunConfig.model_fields["hop_ms"].default,
+    }
+    return [words for words, differs in told.items() if differs]
+
+
+def _runs(root: str, lines: Sequence[Line]) -> dict[str, ShownRun]:
+    """The runs behind the figures by their places, in the order of the table."""
+    configs = {line.place: line.config for line in lines if line.value is not None}
+    return {
+        place: _run(root, place, config, f"run-{number}") for number, (place, config) in enumerate(configs.items(), 1)
+    }
+
+
+def _run(root: str, place: str, config: RunConfig, anchor: str) -> ShownRun:
+    receipt = receipts.read(place)
+    synthetic = _features_are_synthetic(root, config) if receipt is None else bool(receipt.details["synthetic"])
+    tested = {fold: told for fold in finished_folds(place) if (told := read_fold(fold)).fold != FINAL}
+    return ShownRun(
+        anchor=anchor,
+        config=config,
+        place=place,
+        protocol=protocol(config.protocol),
+        synthetic=synthetic,
+        receipt=receipt,
+        curves=_curves(list(tested.values()), synthetic),
+        beside=_beside(config, list(tested), synthetic),
+    )
+
+
+def _features_are_synthetic(root: str, config: RunConfig) -> bool:
+    places = [lake.features(root, corpus, config.features, front_end(config.features)) for corpus in config.corpora]
+    return any(made.details["synthetic"] for made in map(receipts.read, places) if made is not None)
+
+
+def _curves(tested: Sequence[FoldReceipt], synthetic: bool) -> Picture | None:
+    if not tested or not tested[0].curve:
+        return None
+    return learning_curves([Curve(fold.curve, fold.chosen_epoch) for fold in tested], None, synthetic=synthetic)
+
+
+def _beside(config: RunConfig, folds: Sequence[str], synthetic: bool) -> Picture | None:
+    """From what the folds say of their examples, which is there before the run's own receipt is."""
+    tables = [join(fold, "examples.parquet") for fold in folds]
+    if config.model not in ("badshah", "alexnet-fine-tuned") or not all(map(storage.exists, tables)):
+        return None
+    said = pa.concat_tables(storage.read_table(table, schema.EXAMPLES) for table in tables)
+    labels = said["labels"][0].as_py()
+    tested = said.filter(pc.equal(said["part"], "test"))
+    return spectrograms_beside(config, summarise(tested, labels).confusion, labels, synthetic=synthetic)
+
+
+def _notes(known: Mapping[str, str], rows: Sequence[Row], table_3: bool) -> dict[str, str]:
+    """The footnotes that the page refers to, in the order of their numbers: the experiment's, then the protocols'."""
+    keys = {key for row in rows for key in row.line.claim.notes}
+    if table_3:
+        keys |= {"human", *(row.line.config.corpus for row in rows)}
+    of_protocols = {row.protocol.name: row.protocol.note for row in rows if row.protocol.note}
+    return {key: text.rstrip(".") for key, text in known.items() if key in keys} | of_protocols
+
+
+def _table_3(rows: Sequence[Row]) -> list[Cells]:
+    columns = list(dict.fromkeys(row.line.claim.what for row in rows))
+    by_cell = {(row.line.config.corpus, row.line.claim.what): row for row in rows}
+    return [
+        Cells(
+            corpus=corpus,
+            chance=1 / KEESING_CLASSES_AND_FOLDS[corpus][0],
+            cells=[by_cell.get((corpus, column)) for column in columns],
+            human=KEESING_2020[corpus].get("Human"),
+        )
+        for corpus in dict.fromkeys(row.line.config.corpus for row in rows)
+    ]
+
+
+def _groups(rows: Sequence[Row], place: Callable[[Line], tuple[str, str] | None]) -> list[Group]:
+    """What there is of each group, in the order of the table; `place` gives a line's group and its name in it."""
+    groups: dict[str, Group] = {}
+    for row in rows:
+        if row.run is not None and (found := place(row.line)) is not None:
+            groups.setdefault(found[0], Group(found[0], [])).bars.append((found[1], row))
+    return list(groups.values())
+
+
+def _by_condition(line: Line) -> tuple[str, str] | None:
+    """Each condition, whichever way its test clips were found."""
+    return line.claim.figure.removeprefix("example accuracy, "), line.claim.what.rpartition(", ")[2]
+
+
+def _by_split(line: Line) -> tuple[str, str] | None:
+    """The test accuracy of each network, of files and of speakers that it did not hear."""
+    network, _, rest = line.claim.what.partition(", ")
+    return (network, rest.partition(":")[0]) if line.claim.figure == "accuracy" else None
+
+
+_CHARTS: dict[str, Callable[[Line], tuple[str, str] | None]] = {
+    "alexnet-ravdess": _by_condition,
+    "mlp-vs-cnn": _by_split,
+}
+
+
+def _provenance(runs: Sequence[ShownRun]) -> list[tuple[str, str]]:
+    """What the finished runs have in common, or each of what they differ in."""
+    finished = [run.receipt for run in runs if run.receipt is not None]
+    versions = [", ".join(f"{name} {version}" for name, version in one.versions.items()) for one in finished]
+    seen = {"versions": versions, "machine": [one.machine for one in finished]}
+    return [(name, value) for name, values in seen.items() for value in dict.fromkeys(values)]
