@@ -14,13 +14,17 @@ import urllib.request
 from collections.abc import Callable
 from typing import NamedTuple
 
+import pyarrow.compute as pc
 import pytest
 import typer
 
 from raysee import __version__, schema, storage
 from raysee.cli import app, main
 
-COMMANDS = ("corpora", "manifest", "export", "look", "extract", "train", "score", "report", "synthesise")
+COMMANDS = (
+    *("corpora", "manifest", "look", "audit", "extract", "export", "synthesise"),
+    *("train", "reproduce", "compare", "score", "report"),
+)
 
 
 class Ran(NamedTuple):
@@ -96,6 +100,9 @@ def home(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
     shutil.copytree(run, root / "unfinished")
     (root / "unfinished" / "receipt.json").unlink()
     shutil.copytree(root / "lake" / "utterances", root / "listed" / "utterances")
+    said = storage.read_table(storage.join(ran["train"].place, "predictions.parquet"), schema.PREDICTIONS)
+    fewer = said.filter(pc.invert(pc.and_(pc.equal(said["speaker"], "03"), pc.equal(said["label"], "anger"))))
+    storage.write_table(f"file://{root}/other-clips/predictions.parquet", fewer, schema.PREDICTIONS)
     for path in sorted((root / "audio" / "wav").glob("0[38]a01*.wav")):
         (root / "pair").mkdir(exist_ok=True)
         shutil.copy(path, root / "pair")
@@ -218,8 +225,8 @@ SCORE = "score {home}/calls --model {run}"
         ("extract --corpus emodb --features mfccs --to {out}", "Unknown front-end 'mfccs'; choose one of: .*logmel40"),
         (TRAIN_HERE + " --corpus emo-db", "Unknown corpus 'emo-db'; choose one of: cafe, "),
         (TRAIN_HERE + " --features mfccs", "Unknown front-end 'mfccs'; choose one of: .*logmel40"),
-        (TRAIN_HERE + " --model alexnet", "Unknown model 'alexnet'; choose one of: aldeneh"),
-        (TRAIN_HERE + " --protocol loso", "Unknown protocol 'loso'; choose one of: badshah2017, code, paper, strict"),
+        (TRAIN_HERE + " --model transformer", "Unknown model 'transformer'; choose one of: aldeneh"),
+        (TRAIN_HERE + " --protocol loso", "Unknown protocol 'loso'; choose one of: .*code, .*paper, .*strict"),
         (TRAIN_HERE + " --labels anger,joy", "Unknown labels joy; this corpus has anger, boredom, disgust"),
         (TRAIN_HERE + " --labels anger", "One label, anger, leaves nothing to tell apart: give two or more"),
         (TRAIN_HERE + " --labels anger,anger", "nothing to tell apart"),
@@ -248,9 +255,15 @@ SCORE = "score {home}/calls --model {run}"
         (SCORE + " --to {home}/scores --window-s 2", "different: config.*pass --overwrite"),
         (SCORE + " --to {run}", "holds the model in .*choose a folder of its own"),
         # numbers that cannot be
-        (TRAIN_HERE + " --learning-rate -1", "learning_rate: .*greater than 0.*-1"),
-        (TRAIN_HERE + " --learning-rate nan", "learning_rate: .*finite.*nan"),
-        (TRAIN_HERE + " --epochs 0", "epochs: .*equal to 1, not 0"),
+        (TRAIN_HERE + " --set learning_rate=-1", "learning_rate: .*greater than 0.*-1"),
+        (TRAIN_HERE + " --set learning_rate=nan", "learning_rate: .*finite.*nan"),
+        (TRAIN_HERE + " --set epochs=0", "epochs: .*equal to 1, not '0'"),
+        (TRAIN_HERE + " --set epochs=many", "epochs: .*integer.*'many'"),
+        (TRAIN_HERE + " --set batch_size=0", "batch_size: .*equal to 1, not '0'"),
+        (TRAIN_HERE + " --set batch_size", "--set 'batch_size' has no value: give NAME=VALUE"),
+        (TRAIN_HERE + " --set nonsense=1", "Unknown setting 'nonsense'; choose one of: adam_eps, .*batch_size"),
+        (TRAIN_HERE + " --repeats 0", "repeats: .*equal to 1, not 0"),
+        (TRAIN_HERE + " --hop-ms 0", "hop_ms: .*equal to 1, not 0"),
         (TRAIN_HERE + " --seed -1 --protocol badshah2017", "seed.*-1"),
         (SCORE + " --to {out} --window-s nan", "window_s: .*finite.*nan"),
         (SCORE + " --to {out} --window-s 0", "window_s: .*greater than.*0.1.* 0.0"),
@@ -259,6 +272,29 @@ SCORE = "score {home}/calls --model {run}"
         ("synthesise ravdess {out} --count 25", "1 to 24 actors, not 25"),
         ("synthesise emodb {home}/foreign/readme.txt", "readme.txt.*(folder|cannot be used)"),
         ("synthesise calls s3://bucket/calls --count 1", "s3://?bucket/calls.*folder"),
+        # what does not go together
+        (TRAIN_HERE + " --model latif", "no finished waveform of emodb: run `raysee extract"),
+        (TRAIN_HERE + " --model mlp --features logmel40", "mlp takes .*summary180.*, not logmel40: see --features"),
+        (TRAIN_HERE + " --model alexnet-fine-tuned", "alexnet-fine-tuned starts from ImageNet weights.*--initial"),
+        (TRAIN_HERE + " --initial {home}/foreign/readme.txt", "initial weights are no safetensors file.*convert it"),
+        (
+            TRAIN_HERE + " --initial {home}/nowhere.safetensors",
+            "nowhere.safetensors does not exist: check",
+        ),
+        (TRAIN_HERE + " --augmented mfcc", "mfcc holds no altered copies of logmel40"),
+        (TRAIN_HERE + " --gpus 0.5 --seed 1", "A GPU was asked for and the cluster has none: leave --gpus out"),
+        (TRAIN_HERE + " --gpus 0.5 --overwrite", "A GPU was asked for and the cluster has none: leave --gpus out"),
+        ("reproduce keesing --to {home}/lake", "Unknown experiment 'keesing'; choose one of: .*keesing2020"),
+        ("reproduce keesing2020 --to {out}", "has none of the experiment's corpora .*raysee manifest"),
+        ("reproduce keesing2020 --to {home}/lake --columns A9", "Unknown column 'A9'; choose one of: A1"),
+        ("reproduce keesing2020 --to {home}/lake --corpora iemocap,mine", "The experiment is about .*, not mine"),
+        ("reproduce badshah2017 --to {home}/lake --columns fine-tuned", "Nothing of badshah2017 .*--initial"),
+        ("compare {run} {home}/nowhere", "predictions.parquet does not exist: check the spelling"),
+        (
+            "compare {run} {home}/other-clips",
+            "10 clips are in the first run only and 0 in the second.*same --labels",
+        ),
+        ("compare {home}/scores {run}", "predictions.parquet does not exist: check the spelling"),
         # what there is does not suffice
         (
             TRAIN + " --to {home}/lake-of-pair",
@@ -406,6 +442,35 @@ def test_features_of_another_manifest_are_not_trained_on(home: Home, tmp_path: p
     ran = raysee(f"{TRAIN} --to {tmp_path}/lake --labels anger,neutral --protocol paper")
     assert_said(ran, "another manifest.*run `raysee extract .*` first")
     assert not (tmp_path / "lake" / "runs").exists()
+
+
+def test_a_run_is_as_good_as_itself(home: Home) -> None:
+    ran = raysee(f"compare {home.ran['train'].place} {home.ran['train'].place}")
+    assert ran.code == 0, ran
+    assert re.match(r"UAR pooled (\d+\.\d%) and \1: \+0\.0 points, 95 % \+0\.0 to \+0\.0\n", ran.out), ran.out
+    assert ran.out.splitlines()[1] == "p = 1.000 by flipping speakers; 3 speakers, 60 clips"
+
+
+def test_a_run_without_a_model_has_its_page(home: Home) -> None:
+    ran = raysee(f"{TRAIN} --labels anger,neutral --to {home.root}/lake --protocol paper --no-deliver")
+    assert ran.code == 0, ran
+    assert not (local(ran.place) / "model.json").exists()
+    page = raysee(f"report {ran.place}")
+    assert page.code == 0, page
+    assert "paper" in local(page.place).read_text()
+    assert_said(
+        raysee(f"score {home.root}/calls --model {ran.place} --to {home.root}/none"), "model.json does not exist"
+    )
+
+
+def test_an_experiment_prints_its_table_and_where_it_lies(home: Home) -> None:
+    words = f"reproduce keesing2020 --to {home.root}/lake --columns A1 --size debug --epochs 1 --repeats 1 --folds 1"
+    ran = raysee(words)
+    assert (ran.code, ran.err) == (0, ""), ran
+    assert re.search(r"emodb +A1\[1\] +UAR +paper +\d\d\.\d % +\d+\.\d % \(1 trainings so far\)", ran.out), ran.out
+    assert ran.place == f"file://{home.root}/lake/experiments/keesing2020"
+    again = raysee(f"{words} --table-only")
+    assert again.out == ran.out
 
 
 def _process(words: str, **changes: str | None) -> Ran:

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from raysee.commands.options import Aggregation, Lake, Overwrite, Precision, Size, names, pairs
-from raysee.config import RunConfig
+from raysee.config import RunConfig, TrainingConfig
 from raysee.console import figures, progress, say, say_stage
+from raysee.errors import unknown
 
 
 def train(
@@ -42,6 +43,10 @@ def train(
     from raysee.models import published
 
     takes, training = published(model)
+    settings = pairs(setting or [], "--set")
+    for name in settings:
+        if name not in TrainingConfig.model_fields:
+            raise unknown("setting", name, TrainingConfig.model_fields)
     given = {"seed": seed, "precision": precision.value, **({"epochs": epochs} if epochs else {})}
     config = RunConfig(
         corpora=tuple(names(corpus)),
@@ -56,7 +61,7 @@ def train(
         augmented=augmented,
         initial=initial,
         deliver=deliver,
-        training=training.model_validate({**training.model_dump(), **given, **pairs(setting or [], "--set")}),
+        training=training.model_validate({**training.model_dump(), **given, **settings}),
     )
     with progress("trainings") as on_progress:
         stage = run(to, config, gpus=gpus, overwrite=overwrite, on_progress=on_progress)
@@ -82,11 +87,13 @@ def reproduce(
     table_only: Annotated[bool, typer.Option("--table-only", help="Train nothing: show what there is so far.")] = False,
 ) -> str:
     """Run an experiment of the literature and print its figures beside the published ones."""
+    from raysee import storage
     from raysee.distributed.reproduce import place_of_table
     from raysee.distributed.reproduce import reproduce as run
     from raysee.experiments import Choice
     from raysee.experiments import experiment as named
     from raysee.experiments.table import as_text
+    from raysee.report.experiment import write_experiment
 
     choice = Choice(
         columns=tuple(names(columns)),
@@ -112,8 +119,9 @@ def reproduce(
     say(f"{named(experiment).title} ({named(experiment).source})")
     say(as_text(lines, named(experiment).notes))
     place = place_of_table(to, experiment)
-    say(f"  {place}")
-    return place
+    page = write_experiment(to, experiment, lines, storage.join(place, "report.html"))
+    say(f"  {page}")
+    return page
 
 
 def compare(

@@ -12,12 +12,12 @@ from raysee.config import RunConfig
 from raysee.corpora.manifest import about
 from raysee.distributed.extract import extract
 from raysee.distributed.train import fit_first_folds, place_of, read_fold, together, train
-from raysee.errors import ConfigurationError
+from raysee.errors import ConfigurationError, RayseeError, StorageError
 from raysee.evaluation.metrics import summarise
+from raysee.evaluation.protocols import protocol
 from raysee.experiments import Choice, Derived, Experiment, Run, experiment
 from raysee.experiments.readings import READINGS, Outcome
 from raysee.experiments.table import Line, to_table
-from raysee.features import front_end
 from raysee.progress import OnProgress, quiet
 from raysee.storage import join
 from raysee.training.inputs import Inputs, find
@@ -39,12 +39,20 @@ def reproduce(
     Folds that have a receipt are not trained again; without `train_missing` none is, and with `first_folds`
     only so many of each cross-validation: the table shows what there is, and of how many trainings.
     The table is written below the lake each time that a run is finished, so that it is there whatever breaks.
-    A run that cannot be made (features that need an extra, too few speakers) is a line that says why.
-    Raises ConfigurationError where no corpus of the experiment is there.
+    A run that cannot be made (features that need an extra, too few speakers, a loss that explodes) is a line that says
+    why, and the next one follows.
+    Raises ConfigurationError where no corpus of the experiment is there, or nothing is left to run of the choice;
+    StorageError where the lake does not answer.
     """
     root = storage.normalise(root)
     wanted = experiment(name)
+    if choice.protocol:
+        protocol(choice.protocol)  # which names the known ones
     runs = wanted.plan(present(root, wanted, corpora), choice)
+    if not runs:
+        raise ConfigurationError(
+            f"Nothing of {name} can be run with these corpora, --columns, --protocol and --initial: leave some out."
+        )
     place = place_of_table(root, name)
     fit: Callable[..., Any] | None = None
     if train_missing:
@@ -60,7 +68,7 @@ def reproduce(
 
 def place_of_table(root: str, name: str) -> str:
     """Where an experiment's table lies."""
-    return join(root, "experiments", name)
+    return join(storage.normalise(root), "experiments", name)
 
 
 def present(root: str, wanted: Experiment, asked: Sequence[str]) -> list[str]:
@@ -99,8 +107,8 @@ def _lines(root: str, run: Run | Derived, fit: Callable[..., Any] | None, on_pro
                 fit(root, config, on_progress=on_progress)
         found = [find(root, config) for config in configs]
         if isinstance(run, Derived):
-            value = run.compute([_examples(one) for one in found])
-            return [Line(found[0].config, run.claim, value, 0, 0.0, place_of(found[0]))]
+            value = run.compute(_examples_of_same(found))
+            return [Line(found[0].config, run.claim, value, 0, 0.0, place_of(found[0]), _outcome(found[0])[1])]
         outcome, remark = _outcome(found[0])
         seconds = sum(fold["wall_s"] for fold in outcome.folds)
         return [
@@ -115,15 +123,17 @@ def _lines(root: str, run: Run | Derived, fit: Callable[..., Any] | None, on_pro
             )
             for claim in claims
         ]
-    except ConfigurationError as error:
+    except StorageError:
+        raise  # what has been trained cannot be seen, and no other run will do better
+    except RayseeError as error:
         return [Line(configs[0], claim, None, 0, 0.0, "", f"owed: {error}") for claim in claims]
 
 
 def _extract_missing(root: str, config: RunConfig) -> None:
+    """Nothing happens where the features of this manifest are there."""
     for features in filter(None, (config.features, config.augmented)):
         for corpus in config.corpora:
-            if receipts.read(lake.features(root, corpus, features, front_end(features))) is None:
-                extract(root, corpus, [features])
+            extract(root, corpus, [features])
 
 
 def _outcome(inputs: Inputs) -> tuple[Outcome, str]:
@@ -138,6 +148,16 @@ def _outcome(inputs: Inputs) -> tuple[Outcome, str]:
         examples = summarise(pieces.filter(pc.equal(pieces["part"], "test")), labels)
     remark = "" if receipts.read(place) else f"({len(folds)} trainings so far)"
     return Outcome(summarise(said, labels), examples, [read_fold(fold) for fold in folds]), remark
+
+
+def _examples_of_same(runs: Sequence[Inputs]) -> list[pa.Table]:
+    """The examples of runs; ConfigurationError where another fold is finished in one than in another."""
+    folds = [_finished_folds(place_of(run)) for run in runs]
+    if len({tuple(map(storage.basename, its)) for its in folds}) > 1:
+        raise ConfigurationError("the runs that it is made of have not finished the same trainings yet.")
+    if not all(map(_has_examples, folds)):
+        raise ConfigurationError("it is made of what is said of a clip's chunks, and no clip has more than one.")
+    return [_examples(run) for run in runs]
 
 
 def _examples(inputs: Inputs) -> pa.Table:

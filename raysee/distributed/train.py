@@ -5,6 +5,7 @@ import json
 import time
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
@@ -14,11 +15,12 @@ import torch
 from raysee import lake, receipts, schema, storage
 from raysee.config import RunConfig, fingerprint
 from raysee.distributed.cluster import connect, explained
-from raysee.errors import ConfigurationError
+from raysee.errors import ConfigurationError, RayseeError
 from raysee.evaluation.folds import FINAL, Fold
 from raysee.evaluation.metrics import summarise
 from raysee.evaluation.protocols import protocol
-from raysee.models import CLASSIFIERS, MODELS
+from raysee.models import CLASSIFIERS, MODELS, build
+from raysee.models.alexnet import load_pretrained
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 from raysee.storage import join
@@ -52,10 +54,11 @@ def train(
         return Stage(place, found, found=True)
     work, folds = prepare(inputs)
     todo = _trainings(inputs.config, folds)
+    _check(work, gpus)
     if overwrite:
         receipts.clear(place, "train")
     receipts.claim(place, "train", fingerprint(identity), identity)
-    _fit_missing(place, work, todo, gpus, on_progress)
+    _fit_missing(place, work, folds, todo, gpus, on_progress)
 
     clips, seen, labels = work.clips, work.seen, work.labels
     tested = [_fold_place(place, fold, repeat) for fold, repeat in todo if fold.number != FINAL]
@@ -95,10 +98,11 @@ def fit_first_folds(
     if receipts.find(place, "train", fingerprint(identity), identity):
         return
     work, folds = prepare(inputs)
-    todo = _trainings(inputs.config, folds)
+    _check(work, gpus)
     receipts.claim(place, "train", fingerprint(identity), identity)
-    first = [(fold, repeat) for fold, repeat in todo if fold.number in range(number)]
-    _fit_missing(place, work, first, gpus, on_progress)
+    first = [fold.number for fold in folds if fold.number != FINAL][:number]
+    todo = [(fold, repeat) for fold, repeat in _trainings(inputs.config, folds) if fold.number in first]
+    _fit_missing(place, work, folds, todo, gpus, on_progress)
 
 
 def place_of(inputs: Inputs) -> str:
@@ -128,8 +132,24 @@ def read_fold(place: str) -> dict[str, Any]:
     return receipt
 
 
+def _check(work: Work, gpus: float) -> None:
+    """Find what every training would break on before anything is written or deleted."""
+    if work.initial is not None:
+        load_pretrained(build(work.config, work.clips.shape, len(work.labels)), work.initial)
+    if not gpus:
+        return
+    connect()
+    if not ray.cluster_resources().get("GPU"):
+        raise ConfigurationError("A GPU was asked for and the cluster has none: leave --gpus out to train on CPUs.")
+
+
 def _fit_missing(
-    place: str, work: Work, trainings: list[tuple[Fold, int]], gpus: float, on_progress: OnProgress
+    place: str,
+    work: Work,
+    folds: list[Fold],
+    trainings: list[tuple[Fold, int]],
+    gpus: float,
+    on_progress: OnProgress,
 ) -> None:
     missing = [
         (fold, repeat)
@@ -140,11 +160,9 @@ def _fit_missing(
     if not missing:
         return
     connect()
-    if gpus and not ray.cluster_resources().get("GPU"):
-        raise ConfigurationError("A GPU was asked for and the cluster has none: leave --gpus out to train on CPUs.")
     shared = ray.put(work)
     with explained():
-        parameters = _tuned(place, work, shared, [fold for fold, _ in trainings])
+        parameters = _tuned(place, work, shared, folds)
     resources = {"num_gpus": gpus} if gpus else {"num_cpus": 1}
     waiting = [
         _fit_task.options(**resources).remote(place, shared, fold, repeat, parameters) for fold, repeat in missing
@@ -162,7 +180,7 @@ def _fit_missing(
 
 
 def _tuned(place: str, work: Work, shared: ray.ObjectRef, folds: list[Fold]) -> dict[str, float] | None:
-    """A classifier's parameters where the protocol searches them on the folds that it reports."""
+    """A classifier's parameters where the protocol searches them on the folds that it reports: on all of them."""
     config = work.config
     if config.model not in CLASSIFIERS or protocol(config.protocol).tune != "test-folds":
         return None
@@ -170,7 +188,7 @@ def _tuned(place: str, work: Work, shared: ray.ObjectRef, folds: list[Fold]) -> 
     if storage.exists(uri):
         chosen: dict[str, float] = json.loads(storage.read_bytes(uri))
         return chosen
-    chosen = ray.get(_tune_task.remote(shared, [fold for fold in folds if fold.number != FINAL]))
+    chosen = ray.get(_tune_task.remote(shared, folds))
     storage.write_bytes(uri, (json.dumps(chosen) + "\n").encode())
     return chosen
 
@@ -196,6 +214,7 @@ def _fit_task(place: str, work: Work, fold: Fold, repeat: int, parameters: dict[
 
 def _write_fold(place: str, work: Work, fold: Fold, result: FoldResult) -> dict[str, Any]:
     clips, seen, labels = work.clips, work.seen, work.labels
+    _check_finite(work.config, fold, result)
     uar = None
     if fold.number == FINAL:
         storage.write_bytes(join(place, "model.safetensors"), safetensors.torch.save(result.weights))
@@ -222,6 +241,16 @@ def _write_fold(place: str, work: Work, fold: Fold, result: FoldResult) -> dict[
     }
     storage.write_bytes(join(place, receipts.NAME), (json.dumps(receipt, indent=2) + "\n").encode())
     return receipt
+
+
+def _check_finite(config: RunConfig, fold: Fold, result: FoldResult) -> None:
+    """RayseeError where the last step, whose loss nobody has seen, led to weights or answers that are no numbers."""
+    said = np.isfinite(result.probabilities).all() and np.isfinite(result.validation).all()
+    if not said or not all(torch.isfinite(weight).all() for weight in result.weights.values()):
+        raise RayseeError(
+            f"The model of fold {fold.number}, repeat {result.repeat} has weights or answers that are NaN or infinite: "
+            f"lower the learning rate (it is {config.training.learning_rate:g})."
+        )
 
 
 def _example_metrics(folds: list[str], labels: list[str]) -> dict[str, Any]:

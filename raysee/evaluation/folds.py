@@ -253,3 +253,42 @@ def _check(fold: Fold, protocol: Protocol, held: Held) -> None:
             f"The training part of {'the delivered model' if fold.number == FINAL else f'fold {fold.number}'} has no "
             f"clip of {', '.join(missing)}: leave these classes out with --labels, or take a corpus with more speakers."
         )
+
+
+def outer_folds(protocol: Protocol, held: Held, number: int) -> list[Fold]:
+    """Folds around a search, which sees the training and validation parts: `number` parts of the groups are tested.
+
+    Validated is the first of `inner_folds` of the rest. Where the rest had fewer than three groups, each is tested
+    by itself. Raises ConfigurationError where there are fewer than four, or a training part lacks a class.
+    """
+    groups = np.asarray(held.groups)
+    num_groups = len(set(held.groups))
+    if num_groups < 4:
+        raise ConfigurationError(
+            f"A nested search tests one speaker and searches on three or more, and this corpus has {num_groups}: "
+            "take one with more speakers."
+        )
+    for parts in (min(number, num_groups), num_groups):
+        dealt = list(GroupKFold(parts).split(groups, groups=groups))
+        if min(len(set(groups[rest])) for rest, _ in dealt) >= 3:
+            break
+    folds = [
+        _three_parts(held, part, rest, inner_folds(rest, groups)[0][1], test) for part, (rest, test) in enumerate(dealt)
+    ]
+    for fold in folds:
+        _check(fold, protocol, held)
+    return folds
+
+
+def search_folds(held: Held) -> list[Fold]:
+    """Folds within what a search sees, each validated by the next one's test part; a rare class may be in one only."""
+    groups = np.asarray(held.groups)
+    dealt = inner_folds(np.arange(len(groups)), groups)
+    return [
+        _three_parts(held, number, rest, dealt[(number + 1) % len(dealt)][1], test)
+        for number, (rest, test) in enumerate(dealt)
+    ]
+
+
+def _three_parts(held: Held, number: int, rest: Indices, validation: Indices, test: Indices) -> Fold:
+    return Fold(number, *(_examples(held, part) for part in (np.setdiff1d(rest, validation), validation, test)))

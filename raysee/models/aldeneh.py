@@ -70,7 +70,8 @@ class ConvMaxOverTime(nn.Conv1d):
 class Aldeneh(nn.Module):
     """Log-mels (B, T, F), T at least the longest kernel -> logits (B, C).
 
-    Frames that pad a short clip take part in the maximum: the published definition has no mask.
+    Frames that pad a short clip take part in the maximum: the published definition has no mask. It has no `dropout`
+    either, which would be of the maxima.
     """
 
     def __init__(
@@ -81,10 +82,12 @@ class Aldeneh(nn.Module):
         num_filters: int = 384,
         num_hidden: int = 1024,
         kernels: Sequence[int] = (8, 16, 32, 64),
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         (num_bands,) = shape
         self.branches = nn.ModuleList(ConvMaxOverTime(num_bands, num_filters, kernel) for kernel in kernels)
+        self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Sequential(
             nn.Linear(num_filters * len(kernels), num_hidden),
             nn.ReLU(),
@@ -97,7 +100,7 @@ class Aldeneh(nn.Module):
     def forward(self, mel_BTF: torch.Tensor) -> torch.Tensor:
         mel_BFT = mel_BTF.transpose(1, 2).contiguous()
         pooled = torch.cat([branch(mel_BFT) for branch in self.branches], dim=1)
-        logits_BC: torch.Tensor = self.output(self.hidden(pooled))
+        logits_BC: torch.Tensor = self.output(self.hidden(self.dropout(pooled)))
         return logits_BC
 
 

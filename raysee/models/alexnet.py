@@ -47,6 +47,7 @@ class AlexNet(nn.Module):
         *,
         num_filters: Sequence[int] = (64, 192, 384, 256, 256),
         num_hidden: int = 4096,
+        dropout: float = 0.5,
         time_first: bool = False,
     ) -> None:
         super().__init__()
@@ -68,10 +69,10 @@ class AlexNet(nn.Module):
         )
         self.avgpool = nn.AdaptiveAvgPool2d(6)
         self.classifier = nn.Sequential(
-            nn.Dropout(0.5),
+            nn.Dropout(dropout),
             nn.Linear(five * 6 * 6, num_hidden),
             nn.ReLU(),
-            nn.Dropout(0.5),
+            nn.Dropout(dropout),
             nn.Linear(num_hidden, num_hidden),
             nn.ReLU(),
             nn.Linear(num_hidden, num_labels),

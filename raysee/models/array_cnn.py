@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from raysee.config import TrainingConfig
-from raysee.models.layers import initialise_as_keras
+from raysee.models.layers import initialise_as_keras, times
 from raysee.models.mlp import SOURCE
 from raysee.models.network import Network
 
@@ -59,16 +59,18 @@ class ArrayCnn(nn.Module):
         dropout: float,
         rows: slice = slice(None),
         num_hidden: Sequence[int] = (128, 64, 32),
+        filter_factor: float = 1.0,
     ) -> None:
         super().__init__()
         self._rows = rows
         height, width, num_channels = len(range(*rows.indices(shape[0]))), NUM_FRAMES, 1
         layers: list[nn.Module] = []
-        for block in blocks:
-            layers += [nn.Conv2d(num_channels, block.num_filters, block.kernel), nn.ReLU(), nn.MaxPool2d(block.pool)]
+        filters = times([block.num_filters for block in blocks], filter_factor)
+        for block, num_filters in zip(blocks, filters, strict=True):
+            layers += [nn.Conv2d(num_channels, num_filters, block.kernel), nn.ReLU(), nn.MaxPool2d(block.pool)]
             height = (height - block.kernel + 1) // block.pool[0]
             width = (width - block.kernel + 1) // block.pool[1]
-            num_channels = block.num_filters
+            num_channels = num_filters
         one, two, three = num_hidden
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(

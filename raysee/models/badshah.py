@@ -18,6 +18,7 @@ from torch import nn
 
 from raysee.config import TrainingConfig
 from raysee.errors import ConfigurationError
+from raysee.models.layers import times
 from raysee.models.network import Network
 
 _KERNELS = ((11, 4), (5, 1), (3, 1))  # width and stride
@@ -38,11 +39,13 @@ class Badshah(nn.Module):
         num_filters: Sequence[int] = (120, 256, 384),
         num_hidden: int = 2048,
         pooled: Sequence[bool] = (True, True, True),
+        filter_factor: float = 1.0,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         height, width, num_channels = shape
         layers: list[nn.Module] = []
-        for (kernel, stride), filters, pool in zip(_KERNELS, num_filters, pooled, strict=True):
+        for (kernel, stride), filters, pool in zip(_KERNELS, times(num_filters, filter_factor), pooled, strict=True):
             layers += [nn.Conv2d(num_channels, filters, kernel, stride), nn.ReLU()]
             if pool:
                 layers.append(nn.MaxPool2d(*_POOL))
@@ -53,10 +56,10 @@ class Badshah(nn.Module):
             nn.Flatten(),
             nn.Linear(num_channels * num_positions, num_hidden),
             nn.ReLU(),
-            nn.Dropout(0.5),
+            nn.Dropout(dropout),
             nn.Linear(num_hidden, num_hidden),
             nn.ReLU(),
-            nn.Dropout(0.5),
+            nn.Dropout(dropout),
             nn.Linear(num_hidden, num_labels),
         )
 

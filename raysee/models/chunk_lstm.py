@@ -62,10 +62,12 @@ class ChunkLstm(nn.Module):
         encoder: Callable[[tuple[int, ...]], Flat | Convolved] = Flat,
         num_units: int = 128,
         bidirectional: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoder = encoder(shape)
         self.lstm = nn.LSTM(self.encoder.num_values, num_units, batch_first=True, bidirectional=bidirectional)
+        self.dropout = nn.Dropout(dropout)  # of the last state; the report has none
         self.output = nn.Linear(num_units * (2 if bidirectional else 1), num_labels)
 
     def forward(self, chunks_BTHWS: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -74,7 +76,7 @@ class ChunkLstm(nn.Module):
         with torch.autocast(steps_BTD.device.type, enabled=False):
             packed = pack_padded_sequence(steps_BTD.float(), lengths.cpu(), batch_first=True, enforce_sorted=False)
             _, (last, _) = self.lstm(packed)
-        logits_BC: torch.Tensor = self.output(last.transpose(0, 1).flatten(1))
+        logits_BC: torch.Tensor = self.output(self.dropout(last.transpose(0, 1).flatten(1)))
         return logits_BC
 
     def step(self, chunk_BHWS: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:

@@ -55,6 +55,7 @@ class Latif(nn.Module):
         num_units: int = 128,
         num_hidden: int = 1024,
         windows: Sequence[int] = (400, 240, 1600),
+        dropout: float = 0.3,
     ) -> None:
         super().__init__()
         assert shape == (1,), shape
@@ -65,7 +66,7 @@ class Latif(nn.Module):
         # Rounded up: TensorFlow's "same" pooling keeps the last step, alone.
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.recurrent = nn.LSTM(-(-num_columns // 2) * num_channels, num_units, batch_first=True)
-        self.dropout = nn.Dropout(0.3)
+        self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Linear(num_units, num_hidden)
         self.output = nn.Linear(num_hidden, num_labels)
         self.apply(initialise_as_keras)

@@ -56,6 +56,11 @@ def pad_same(values: torch.Tensor, kernel: Sequence[int], stride: Sequence[int])
     return functional.pad(values, padding)
 
 
+def times(counts: Sequence[int], factor: float) -> list[int]:
+    """Counts of filters or units times a factor, one at least: what a search may vary where a network has several."""
+    return [max(1, round(count * factor)) for count in counts]
+
+
 def recurrent_states(layer: nn.LSTM | nn.GRU, sequence_BTD: torch.Tensor) -> torch.Tensor:
     """What a recurrent layer (batch first) says at each step, in float32 under mixed precision too.
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from raysee.config import TrainingConfig
-from raysee.models.layers import initialise_as_keras
+from raysee.models.layers import initialise_as_keras, times
 from raysee.models.network import Network
 
 SOURCE = "Speech Emotion Recognition, a study of RAVDESS, and its code (kduane/speech_emotion_recognition)"
@@ -30,12 +30,13 @@ class Mlp(nn.Module):
         num_labels: int,
         *,
         num_hidden: Sequence[int] = (512, 256, 128, 64, 32, 16),
+        hidden_factor: float = 1.0,
         dropout: float = 0.25,
     ) -> None:
         super().__init__()
         (width,) = shape
         layers: list[nn.Module] = []
-        for units in num_hidden:
+        for units in times(num_hidden, hidden_factor):
             layers += [nn.Linear(width, units), nn.ReLU(), nn.Dropout(dropout)]
             width = units
         self.hidden = nn.Sequential(*layers)

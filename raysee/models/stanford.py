@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from raysee.config import TrainingConfig
+from raysee.models.layers import times
 from raysee.models.mlp import Mlp
 from raysee.models.network import Network
 
@@ -41,11 +42,12 @@ class ConvPool(nn.Module):
         num_hidden: int = 64,
         leak: float = 0.0,
         dropout: float = 0.0,
+        filter_factor: float = 1.0,
     ) -> None:
         super().__init__()
         height, frames, channels = shape
         layers: list[nn.Module] = []
-        for filters in num_filters:
+        for filters in times(num_filters, filter_factor):
             kernel = (height, width) if full_height else (width, width)
             layers += [nn.Conv2d(channels, filters, kernel, padding=0 if full_height else "same"), nn.LeakyReLU(leak)]
             layers.append(nn.MaxPool2d((1, 2) if full_height else 2))

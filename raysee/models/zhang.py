@@ -63,11 +63,12 @@ class Zhang(nn.Module):
         num_maps: int = 40,
         num_pooled_maps: int = 10,
         num_units: int = 128,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         assert shape == (1,), shape
         self.frame, self.hop, self.num_pooled_maps = frame, hop, num_pooled_maps
-        self.dropout = nn.Dropout(0.1)
+        self.dropout = nn.Dropout(dropout)
         self.first = nn.Conv1d(1, num_maps, 40)
         self.second = LongKernel(num_maps, num_maps, 40)
         self.recurrent = nn.GRU(frame // 2 * num_maps // num_pooled_maps, num_units, num_layers=2, batch_first=True)

@@ -14,19 +14,19 @@ import torch
 from torch import nn
 
 from raysee.config import TrainingConfig
-from raysee.models.layers import AttentionPooling, batch_norm_2d, initialise_as_keras, recurrent_states
+from raysee.models.layers import AttentionPooling, batch_norm_2d, initialise_as_keras, recurrent_states, times
 from raysee.models.network import Network
 
 
 class Block(nn.Module):
     """Convolution without padding, batch norm, ReLU, maxima of 2 x 2, dropout: (B, C, T, F) -> the same, smaller."""
 
-    def __init__(self, num_inputs: int, num_filters: int, kernel: int) -> None:
+    def __init__(self, num_inputs: int, num_filters: int, kernel: int, dropout: float) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(num_inputs, num_filters, kernel)
         self.norm = batch_norm_2d(num_filters)
         self.pool = nn.MaxPool2d(2)
-        self.dropout = nn.Dropout(0.2)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, image_BCTF: torch.Tensor) -> torch.Tensor:
         # Largest first, ReLU then: the same values from a quarter of the work.
@@ -49,14 +49,18 @@ class Zhao(nn.Module):
         num_units: int = 128,
         num_filters: tuple[int, int, int] = (64, 128, 128),
         num_hidden: int = 128,
+        filter_factor: float = 1.0,
+        dropout: float = 0.2,
     ) -> None:
         super().__init__()
         (num_bands,) = shape
-        self.dropout = nn.Dropout(0.2)
+        self.dropout = nn.Dropout(dropout)
         self.recurrent = nn.LSTM(num_bands, num_units, batch_first=True, bidirectional=True)
         self.recurrent_pool = AttentionPooling(2 * num_units)
-        first, second, third = num_filters
-        self.blocks = nn.Sequential(Block(1, first, 8), Block(first, second, 5), Block(second, third, 3))
+        first, second, third = times(num_filters, filter_factor)
+        self.blocks = nn.Sequential(
+            Block(1, first, 8, dropout), Block(first, second, 5, dropout), Block(second, third, 3, dropout)
+        )
         self.projection = nn.Linear(third, num_hidden)
         self.convolution_pool = AttentionPooling(num_hidden)
         self.hidden = nn.Linear(2 * num_units + num_hidden, num_hidden)

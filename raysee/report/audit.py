@@ -21,9 +21,9 @@ _NAMED = {"speakers": "speaker", "sessions": "session", "sentences": "sentence"}
 
 
 class Split(NamedTuple):
-    """The clips of each fold's training and test part, by clip_id; no folds where the corpus cannot be split so.
+    """The clips of each fold's training and test part, by clip_id.
 
-    `leaks` says in words what the split is known to share between them.
+    `leaks` says in words what the split is known to share between them, or, where there are no folds, why not.
     """
 
     name: str

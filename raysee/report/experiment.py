@@ -1,5 +1,6 @@
 """An experiment of the literature -> one HTML page: its table, what its runs have learnt, and where they came from."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -113,6 +114,7 @@ def write_experiment(root: str, name: str, lines: Sequence[Line], uri: str) -> s
         command=f"raysee reproduce {name}",
         experiment=told,
         rows=rows,
+        trainings=[list(same) for _, same in itertools.groupby(rows, _training)],
         runs=list(runs.values()),
         notes=_notes(told.notes, rows, table_3),
         columns=list(dict.fromkeys(row.line.claim.what for row in rows)) if table_3 else [],
@@ -183,12 +185,17 @@ def _beside(config: RunConfig, folds: Sequence[str], synthetic: bool) -> Picture
     return spectrograms_beside(config, summarise(tested, labels).confusion, labels, synthetic=synthetic)
 
 
+def _training(row: Row) -> tuple[RunConfig, str, int]:
+    """Equal for figures that were read off the same trainings."""
+    return row.line.config, row.line.place, row.line.num_trainings
+
+
 def _notes(known: Mapping[str, str], rows: Sequence[Row], table_3: bool) -> dict[str, str]:
     """The footnotes that the page refers to, in the order of their numbers: the experiment's, then the protocols'."""
     keys = {key for row in rows for key in row.line.claim.notes}
     if table_3:
         keys |= {"human", *(row.line.config.corpus for row in rows)}
-    of_protocols = {row.protocol.name: row.protocol.note for row in rows if row.protocol.note}
+    of_protocols = {row.protocol.name: f"{row.protocol.name}: {row.protocol.note}" for row in rows if row.protocol.note}
     return {key: text.rstrip(".") for key, text in known.items() if key in keys} | of_protocols
 
 

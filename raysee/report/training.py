@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from torch import nn
 
 from raysee import receipts, schema, storage
-from raysee.config import RunConfig
+from raysee.config import RunConfig, TrainingConfig
+from raysee.errors import ConfigurationError
 from raysee.evaluation.folds import FINAL
 from raysee.evaluation.metrics import Summary
 from raysee.evaluation.protocols import Protocol
@@ -136,7 +137,7 @@ def gather(place: str, receipt: Receipt, anchor: str) -> TrainingRun:
         provenance=[
             *provenance(place, receipt),
             ("seed", str(config.training.seed)),
-            ("learning", f"Adam at {config.training.learning_rate:g}, batches of {config.training.batch_size}"),
+            *(_learning(config.training) if tested[0].curve else []),
             ("all trainings together", f"{details.work_s:,.0f} s on their workers"),
         ],
     )
@@ -154,9 +155,12 @@ def spectrograms_beside(
         return None
     order = [published.BADSHAH_LABELS.index(label) for label in labels]
     matrix = np.array(published.BADSHAH_CONFUSION[network])[np.ix_(order, order)]
-    return confusion_beside(
-        counts, matrix.tolist(), labels, f"Badshah et al. 2017, {network}", synthetic=synthetic
-    )
+    return confusion_beside(counts, matrix.tolist(), labels, f"Badshah et al. 2017, {network}", synthetic=synthetic)
+
+
+def _learning(training: TrainingConfig) -> list[tuple[str, str]]:
+    optimiser = {"adam": "Adam", "sgd": "SGD"}[training.optimiser]
+    return [("learning", f"{optimiser} at {training.learning_rate:g}, batches of {training.batch_size}")]
 
 
 def _beside(config: RunConfig, details: _Details) -> Picture | None:
@@ -170,7 +174,10 @@ def _filters(place: str, config: RunConfig, synthetic: bool) -> Picture | None:
     """Those of the first layer that has some, where a model was delivered and still lies there."""
     if not storage.exists(storage.join(place, "model.json")):
         return None
-    model, _, _ = card.load(place)
+    try:
+        model, _, _ = card.load(place)
+    except ConfigurationError:  # what a run reached can be read long after its front-end has moved on
+        return None
     layers = (layer for layer in model.modules() if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Linear)))
     first = next(layers, None)
     if first is None:

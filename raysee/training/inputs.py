@@ -13,6 +13,7 @@ from raysee.corpora.manifest import about, utterances_of
 from raysee.errors import ConfigurationError, unknown
 from raysee.evaluation.protocols import protocol
 from raysee.features import front_end
+from raysee.features.augmented import Augmented
 from raysee.models import CLASSIFIERS, MODELS
 from raysee.receipts import Receipt
 from raysee.storage import join
@@ -90,9 +91,11 @@ def find(root: str, config: RunConfig) -> Inputs:
         altered = {corpus: _features(root, corpus, config.augmented, listed[corpus]) for corpus in config.corpora}
     all_labels = _all_labels(root, config, listed)
     labels = _labels(all_labels, config.labels)
-    # The same labels are the same run, in whatever order they were given.
-    config = config.model_copy(update={"labels": () if len(labels) == len(all_labels) else tuple(labels)})
-    initial = storage.read_bytes(storage.normalise(config.initial)) if config.initial else None
+    # The same labels and the same file are the same run, in whatever order and from wherever they were given.
+    kept = () if len(labels) == len(all_labels) else tuple(labels)
+    weights = storage.normalise(config.initial) if config.initial else ""
+    config = config.model_copy(update={"labels": kept, "initial": weights})
+    initial = storage.read_bytes(weights) if weights else None
     return Inputs(root, config, labels, listed, made, altered, initial)
 
 
@@ -110,13 +113,29 @@ def _check_names(config: RunConfig) -> None:
         raise ConfigurationError(f"{', '.join(strangers)} cannot be tested: it is none of {', '.join(config.corpora)}.")
     if config.test and rules.split != "corpus":
         raise ConfigurationError(f"Corpora are tested by name under a protocol across corpora, not under {rules.name}.")
+    if config.initial and config.model in CLASSIFIERS:
+        raise ConfigurationError(f"{config.model} starts from no weights: leave --initial out.")
+    if config.model == "alexnet-fine-tuned" and not config.initial:
+        raise ConfigurationError(
+            "alexnet-fine-tuned starts from ImageNet weights: give torchvision's as a safetensors file by --initial, "
+            "or train alexnet, which starts from none."
+        )
     if config.augmented:
-        front_end(config.augmented)
+        _check_augmented(config.augmented, config.features)
         if rules.standardise != "train" or config.model in CLASSIFIERS:
             raise ConfigurationError(
                 "Augmented copies are for networks, and for protocols that standardise by the training part: "
                 f"not for {config.model} under {rules.name}."
             )
+
+
+def _check_augmented(augmented: str, features: str) -> None:
+    made_by = front_end(augmented)
+    if not isinstance(made_by, Augmented) or made_by.front_end != front_end(features):
+        raise ConfigurationError(
+            f"{augmented} holds no altered copies of {features}: give chunks64-augmented with chunks64, or leave "
+            "--augmented out."
+        )
 
 
 def _features(root: str, corpus: str, features: str, listed: Receipt) -> Receipt:
@@ -162,7 +181,7 @@ def _labels(all_labels: Sequence[str], wanted: tuple[str, ...]) -> list[str]:
 
 def _named(table: pa.Table, corpus: str) -> pa.Table:
     """The table with the corpus before whatever could be the same in another one."""
-    for name in ("clip_id", "speaker", "group", "sentence"):
+    for name in ("clip_id", "speaker", "session", "group", "sentence"):
         if name in table.column_names:
             values = [None if value is None else f"{corpus}/{value}" for value in table[name].to_pylist()]
             place = table.schema.get_field_index(name)

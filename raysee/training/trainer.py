@@ -1,17 +1,18 @@
 """The training loop of every network."""
 
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
 
 from raysee.config import TrainingConfig
 from raysee.models.network import Network
-from raysee.training.batches import Batches
+from raysee.training.batches import Feed
 from raysee.training.predict import logits
 
 
 class Trainer:
-    """A network, its optimiser, and a pass over the training part.
+    """A network, its optimiser, and a pass over the training part; wrapped for several workers, they step as one.
 
     `classes` and `weights` are those of each example, (num_examples,), where the network is.
     """
@@ -36,12 +37,12 @@ class Trainer:
         step = training.lr_step_epochs or training.epochs + 1
         self._schedule = torch.optim.lr_scheduler.StepLR(self._optimiser, step, training.lr_step_factor)
 
-    def epoch(self, batches: Batches) -> tuple[float, float]:
-        """One pass; the mean of the batches' losses by example, and the share of right answers."""
+    def epoch(self, batches: Feed) -> tuple[float, float]:
+        """One pass; the mean of the batches' losses by example, and the share of right answers, of all workers."""
         self._model.train()
         device = self._classes.device
         # Summed where the network is: asking for a number after each batch would make a GPU wait.
-        totals, num_examples = torch.zeros(2, dtype=torch.float64, device=device), 0
+        totals, num_examples = torch.zeros(3, dtype=torch.float64, device=device), 0
         for batch in batches.shuffled():
             classes = self._classes[batch.positions]
             self._optimiser.zero_grad()
@@ -49,11 +50,43 @@ class Trainer:
                 answer = logits(self._forward, self._spec, batch)
             losses = functional.cross_entropy(answer.float(), classes, reduction="none")
             loss = (self._weights[batch.positions] * losses).mean()
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss if batch.share == 1 else batch.share * loss).backward()  # type: ignore[no-untyped-call]
             self._optimiser.step()
-            right = (answer.detach().argmax(dim=1) == classes).sum()
-            totals += torch.stack([loss.detach() * len(classes), right])
-            num_examples += len(classes)
+            if batch.share:
+                right = (answer.detach().argmax(dim=1) == classes).sum()
+                totals[:2] += torch.stack([loss.detach() * len(classes), right])
+                num_examples += len(classes)
         self._schedule.step()
-        train_loss, accuracy = (totals / num_examples).tolist()
+        totals[2] = num_examples
+        if isinstance(self._model, DistributedDataParallel):
+            distributed.all_reduce(totals)
+        train_loss, accuracy = (totals[:2] / totals[2]).tolist()
         return train_loss, accuracy
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """What goes on with the weights in a checkpoint: the optimiser's moments, learning rate and passes done."""
+        kept = {
+            f"{number}.{name}": value.detach().cpu()
+            for number, its in self._optimiser.state_dict()["state"].items()
+            for name, value in its.items()
+            if value is not None  # a momentum that has not begun
+        }
+        rates = [group["lr"] for group in self._optimiser.param_groups]
+        return {
+            **kept,
+            "learning_rate": torch.tensor(rates, dtype=torch.float64),
+            "passes": torch.tensor(self._schedule.last_epoch),
+        }
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from a `state`."""
+        kept = dict(state)
+        rates, self._schedule.last_epoch = kept.pop("learning_rate").tolist(), int(kept.pop("passes"))
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in kept.items():
+            number, _, name = key.partition(".")
+            moments.setdefault(int(number), {})[name] = value
+        fresh = self._optimiser.state_dict()
+        self._optimiser.load_state_dict({**fresh, "state": moments})
+        for group, rate in zip(self._optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate

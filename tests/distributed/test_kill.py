@@ -42,7 +42,9 @@ CONFIG = RunConfig(
     repeats=2,
     training=TrainingConfig(epochs=6, learning_rate=1e-3),
 )
-TRAIN = "train --corpus emodb --size debug --labels anger,neutral,sadness --repeats 2 --epochs 6 --learning-rate 1e-3"
+TRAIN = (
+    "train --corpus emodb --size debug --labels anger,neutral,sadness --repeats 2 --epochs 6 --set learning_rate=1e-3"
+)
 
 
 def session_of(pid: int) -> int | None:

@@ -1,18 +1,34 @@
+import io
+import json
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+import safetensors.torch
+import soundfile
+import torch
 
 from raysee import lake as places
 from raysee import receipts, schema, storage
 from raysee.config import RunConfig, TrainingConfig
-from raysee.distributed.train import train
-from raysee.errors import ConfigurationError
+from raysee.corpora.manifest import manifest
+from raysee.distributed.extract import extract
+from raysee.distributed.train import fit_first_folds, read_fold, train
+from raysee.errors import ConfigurationError, RayseeError
 from raysee.evaluation.folds import make_folds
 from raysee.evaluation.metrics import metrics
 from raysee.evaluation.protocols import protocol
 from raysee.features import front_end
+from raysee.features.table import arrays
+from raysee.models import build
 from raysee.receipts import Stage
+from raysee.synthesis.layouts import LAYOUTS
+from raysee.synthesis.layouts.layout import Layout
+from raysee.synthesis.layouts.ravdess import ravdess_clips
+from raysee.synthesis.trees import write_layout
 from raysee.training import card
 from raysee.training.clips import load
 from raysee.training.fit import fit_fold
@@ -27,6 +43,18 @@ CONFIG = RunConfig(
     repeats=2,
     training=TrainingConfig(epochs=3, learning_rate=1e-3),
 )
+
+
+CHUNKS = RunConfig(
+    corpora=("emodb",),
+    features="chunk26",
+    model="fc2",
+    size="debug",
+    deliver=False,
+    labels=("anger", "sadness"),
+    training=TrainingConfig(epochs=2, batch_size=16, learning_rate=1e-3),
+)
+CLIPS_EACH = 3  # of a speaker and an emotion
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +154,250 @@ def test_the_error_of_a_fold_reaches_the_user(lake: str, tmp_path: pathlib.Path)
     with pytest.raises(Exception, match="lower the learning rate") as caught:
         train(lake, wild)
     assert "Traceback" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def chunks(s3_server: str, ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A lake in a bucket: half-second chunks of a few angry and sad clips of two corpora's first speakers."""
+    storage.make_bucket("s3://chunks")
+    for name, features in (("emodb", ["chunk26", "chunks64", "chunks64-augmented"]), ("savee", ["chunk26"])):
+        few: dict[tuple[str, str], list[object]] = {}
+        for clip in LAYOUTS[name](4).clips:
+            few.setdefault((clip.speaker, clip.emotion), []).append(clip)
+        clips = [clip for of in few.values() for clip in of[:CLIPS_EACH] if clip.emotion in CHUNKS.labels]
+        tree = tmp_path_factory.mktemp(name)
+        write_layout(tree, Layout(tuple(clips)))
+        manifest("s3://chunks", name, str(tree), allow_count_mismatch=True)
+        extract("s3://chunks", name, features)
+    return "s3://chunks"
+
+
+def table(stage: Stage, name: str = "predictions.parquet", kind: pa.Schema = schema.PREDICTIONS) -> pa.Table:
+    return storage.read_table(storage.join(stage.place, name), kind)
+
+
+def folds(stage: Stage) -> dict[str, dict[str, object]]:
+    """The receipts of a run's folds by their names."""
+    place = storage.join(stage.place, "folds")
+    return {name: read_fold(storage.join(place, name)) for name in sorted(storage.names(place)) if "fold" in name}
+
+
+def of_model(model: str, features: str, **fields: object) -> RunConfig:
+    return CHUNKS.model_copy(update={"model": model, "features": features, **fields})
+
+
+def test_the_chunks_of_a_clip_answer_together(chunks: str) -> None:
+    stage = train(chunks, of_model("stanford-r2", "chunks64"))
+    said = table(stage)
+    assert said.num_rows == len(set(said["clip_id"].to_pylist())) == 4 * 2 * CLIPS_EACH
+    place = places.features(chunks, "emodb", "chunks64", front_end("chunks64"))
+    features = storage.read_table(storage.join(place, "clips"), schema.FEATURES)
+    num_chunks = {
+        clip: len(array) for clip, array in zip(features["clip_id"].to_pylist(), arrays(features), strict=True)
+    }
+    assert min(num_chunks.values()) > 1
+    pieces = [
+        storage.read_table(storage.join(stage.place, "folds", name, "examples.parquet"), schema.EXAMPLES)
+        for name in folds(stage)
+    ]
+    tested = [row for piece in pieces for row in piece.to_pylist() if row["part"] == "test"]
+    for row in said.to_pylist():
+        its = [one["probabilities"] for one in tested if one["clip_id"] == row["clip_id"]]
+        assert len(its) == num_chunks[row["clip_id"]]
+        assert row["probabilities"] == pytest.approx(np.mean(its, axis=0).tolist(), abs=1e-6)
+    validated = [set(piece.filter(pc.equal(piece["part"], "validation"))["speaker"].to_pylist()) for piece in pieces]
+    assert all(len(speakers) == 1 for speakers in validated)
+    assert stage.receipt.details["example_metrics"]["num_clips"] == sum(num_chunks.values())
+    assert "model.json" not in storage.names(stage.place)
+
+
+def test_a_sequence_of_chunks_is_one_example_and_is_delivered(chunks: str) -> None:
+    stage = train(chunks, of_model("cnn-lstm", "chunks64", deliver=True))
+    assert table(stage).num_rows == 4 * 2 * CLIPS_EACH
+    assert stage.receipt.details["example_metrics"] is None
+    assert card.load(stage.place)[1].shape == [64, 64, 2]
+
+
+def test_only_copies_of_training_clips_are_trained_on(chunks: str) -> None:
+    """Other copies of one speaker change the models that are trained on him, and no other one to the last bit."""
+    config = of_model("stanford-r2", "chunks64", augmented="chunks64-augmented")
+    before = {row["clip_id"]: row["probabilities"] for row in table(train(chunks, config)).to_pylist()}
+    place = places.features(chunks, "emodb", "chunks64-augmented", front_end("chunks64-augmented"))
+    for name in storage.names(storage.join(place, "clips")):
+        uri = storage.join(place, "clips", name)
+        rows = storage.read_table(uri, schema.FEATURES).to_pylist()
+        for row in rows:
+            if row["clip_id"].startswith("03"):
+                row["values"] = [-value for value in row["values"]]
+        storage.write_table(uri, pa.Table.from_pylist(rows, schema=schema.FEATURES), schema.FEATURES)
+    stage = train(chunks, config, overwrite=True)
+    after = {row["clip_id"]: row["probabilities"] for row in table(stage).to_pylist()}
+    speakers = {row["clip_id"]: row["speaker"] for row in table(stage).to_pylist()}
+    same = {speakers[clip] for clip in before if before[clip] == after[clip]}
+    other = {speakers[clip] for clip in before if before[clip] != after[clip]}
+    assert (same, other) == ({"03", "10"}, {"08", "09"}), "03 validates the fold in which 10 is tested"
+
+
+def test_a_classifier_is_tuned_once_on_all_tested_folds_whichever_were_first(chunks: str) -> None:
+    config = of_model("svm", "chunk26", protocol="paper", repeats=2)
+    whole = train(chunks, config)
+    tuning = storage.join(whole.place, "folds", "tuning.json")
+    chosen, said = storage.read_bytes(tuning), table(whole)
+    assert {str(fold["parameters"]) for fold in folds(whole).values()} == {str(dict(json.loads(chosen)))}
+    assert len(folds(whole)) == 8
+    storage.remove(whole.place)
+    fit_first_folds(chunks, config, 1)
+    assert storage.names(storage.join(whole.place, "folds")) == {
+        "tuning.json",
+        "repeat-0-fold-00",
+        "repeat-1-fold-00",
+    }
+    assert storage.read_bytes(tuning) == chosen
+    assert table(train(chunks, config)).equals(said)
+
+
+def test_a_classifier_is_tuned_within_the_training_part_under_strict(chunks: str) -> None:
+    stage = train(chunks, of_model("svm", "chunk26", deliver=True))
+    assert set(storage.names(storage.join(stage.place, "folds"))) == {f"repeat-0-fold-{fold:02}" for fold in range(4)}
+    assert all(set(fold["parameters"]) == {"C", "gamma"} for fold in folds(stage).values())
+    assert "model.json" not in storage.names(stage.place)
+
+
+def test_the_clips_and_speakers_of_two_corpora_stay_apart(chunks: str) -> None:
+    stage = train(chunks, CHUNKS.model_copy(update={"corpora": ("emodb", "savee")}))
+    said = table(stage).to_pylist()
+    assert len({row["clip_id"] for row in said}) == len(said) == 2 * 4 * 2 * CLIPS_EACH
+    assert all(row["clip_id"].split("/")[0] == row["speaker"].split("/")[0] for row in said)
+    tested = [fold["test_speakers"] for fold in folds(stage).values()]
+    names = {row["speaker"] for row in said}
+    assert sorted(speaker for speakers in tested for speaker in speakers) == sorted(names)
+    assert {name.split("/")[0] for name in names} == {"emodb", "savee"}
+    assert not any(row["speaker_heard"] for row in said)
+    assert set(stage.receipt.inputs) == {"emodb chunk26", "savee chunk26"}
+
+
+def test_conditions_have_a_figure_each(ray_session: None, tmp_path: pathlib.Path) -> None:
+    """Four actors, two emotions, two intensities, two statements, two repetitions."""
+    clips = [clip for clip in ravdess_clips(4) if clip.emotion in CHUNKS.labels]
+    write_layout(tmp_path / "ravdess", Layout(tuple(clips)))
+    root = str(tmp_path / "lake")
+    manifest(root, "ravdess", str(tmp_path / "ravdess"), allow_count_mismatch=True)
+    extract(root, "ravdess", ["chunk26"])
+    stage = train(root, CHUNKS.model_copy(update={"corpora": ("ravdess",), "protocol": "conditions"}))
+    figures = stage.receipt.details["metrics"]["uar_by_heard"]
+    assert {name: figure["clips"] for name, figure in figures.items()} == {
+        "speaker heard, sentence heard": 3 * 2 * 2,
+        "speaker heard, sentence unheard": 3 * 2 * 2 * 2,
+        "speaker unheard, sentence heard": 2 * 2 * 2,
+        "speaker unheard, sentence unheard": 2 * 2 * 2,
+    }
+
+
+def test_clips_that_are_too_short_for_a_network_are_padded(ray_session: None, tmp_path: pathlib.Path) -> None:
+    """Clips of 0.2 s have 18 frames, of which Zhao's network needs 31, and AlexNet's windows are of 1 s."""
+    rng = np.random.default_rng(0)
+    tree = tmp_path / "emodb" / "wav"
+    tree.mkdir(parents=True)
+    for speaker in ("03", "08", "09"):
+        for letter in "WT":
+            for text, seconds in (("a01", 0.2), ("a02", 1.1)):
+                sound = rng.normal(0, 0.1, round(16_000 * seconds))
+                soundfile.write(tree / f"{speaker}{text}{letter}a.wav", sound, 16_000)
+    root = str(tmp_path / "lake")
+    manifest(root, "emodb", str(tmp_path / "emodb"), allow_count_mismatch=True)
+    extract(root, "emodb", ["logmel40", "sliding227"])
+    for config in (of_model("zhao", "logmel40"), of_model("alexnet-sliding", "sliding227", hop_ms=500)):
+        assert train(root, config).receipt.counts == {"in": 12, "out": 12, "rejected": 0}
+
+
+def garbage() -> bytes:
+    return b"no weights at all" * 9
+
+
+def pickled() -> bytes:
+    file = io.BytesIO()
+    torch.save({"hidden.weight": torch.zeros(3)}, file)
+    return file.getvalue()
+
+
+def of_another_network() -> bytes:
+    return safetensors.torch.save({"layers.0.weight": torch.zeros(3)})
+
+
+def of_another_size() -> bytes:
+    names = dict(build(CHUNKS, (26,), 2).state_dict())
+    return safetensors.torch.save({name: torch.zeros(3) for name in names})
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (garbage, "The initial weights are no safetensors file .*"),
+        (pickled, "The initial weights are no safetensors file .*convert it"),
+        (of_another_network, "The initial weights lack .* of the network and have layers.0.weight that"),
+        (of_another_size, r"are \(3,\), the network's are"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_before_anything_is_written(
+    chunks: str, tmp_path: pathlib.Path, weights: Callable[[], bytes], message: str
+) -> None:
+    place = tmp_path / "weights.safetensors"
+    place.write_bytes(weights())
+    before = storage.list_files(chunks)
+    with pytest.raises(ConfigurationError, match=message):
+        train(chunks, CHUNKS.model_copy(update={"initial": str(place)}))
+    assert storage.list_files(chunks) == before
+
+
+def test_initial_weights_are_known_by_what_they_are_and_where(
+    chunks: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = build(CHUNKS, (26,), 2).state_dict()
+    safetensors.torch.save_file(weights, tmp_path / "a.safetensors")
+    first = train(chunks, CHUNKS.model_copy(update={"initial": str(tmp_path / "a.safetensors")}))
+    monkeypatch.chdir(tmp_path)
+    config = CHUNKS.model_copy(update={"initial": "a.safetensors"})
+    assert train(chunks, config) == first._replace(found=True)
+    safetensors.torch.save_file({name: weight + 1 for name, weight in weights.items()}, tmp_path / "a.safetensors")
+    assert train(chunks, config).place != first.place
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"model": "alexnet-fine-tuned", "features": "image256"},
+            "alexnet-fine-tuned starts from ImageNet weights: give .* by --initial",
+        ),
+        ({"model": "svm", "initial": "weights.safetensors"}, "svm starts from no weights: leave --initial out"),
+        ({"initial": "/nowhere/weights.safetensors"}, "weights.safetensors does not exist: check the spelling"),
+        ({"augmented": "logmel40"}, "logmel40 holds no altered copies of chunk26"),
+        ({"augmented": "chunks64-augmented"}, "chunks64-augmented holds no altered copies of chunk26"),
+        ({"model": "svm", "augmented": "chunks64-augmented"}, "holds no altered copies of chunk26"),
+        ({"corpora": ("emodb", "emodb")}, "A corpus is named twice in emodb, emodb"),
+        ({"protocol": "conditions", "corpora": ("savee",)}, "training part of fold 0 has no clip of anger: leave"),
+    ],
+)
+def test_what_cannot_be_combined_is_said_before_anything_is_written(
+    chunks: str, change: dict[str, object], message: str
+) -> None:
+    before = storage.list_files(chunks)
+    with pytest.raises(RayseeError, match=message):
+        train(chunks, CHUNKS.model_copy(update=change))
+    assert storage.list_files(chunks) == before
+
+
+def test_a_gpu_that_is_not_there_costs_nothing(chunks: str) -> None:
+    finished = train(chunks, CHUNKS)
+    with pytest.raises(ConfigurationError, match="A GPU was asked for and the cluster has none: leave --gpus out"):
+        train(chunks, CHUNKS, gpus=0.5, overwrite=True)
+    assert train(chunks, CHUNKS) == finished._replace(found=True)
+
+
+def test_a_last_step_that_explodes_is_not_reported_as_a_model(chunks: str) -> None:
+    """One batch and one epoch: the only loss is that of the first weights."""
+    wild = TrainingConfig(epochs=1, batch_size=1000, learning_rate=1e30)
+    config = CHUNKS.model_copy(update={"training": wild, "protocol": "paper"})
+    for _ in range(2):
+        with pytest.raises(RayseeError, match="NaN or infinite: lower the learning rate"):
+            train(chunks, config)

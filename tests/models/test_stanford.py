@@ -55,7 +55,8 @@ def test_dense_networks_have_one_and_two_hidden_layers_over_26_features(name: st
 
 
 def test_all_of_the_reports_networks_are_trained_for_400_epochs() -> None:
-    assert list(STANFORD) == ["fc2", "fc3", *(f"stanford-{name}" for name in "s1 s2 s3 s4 r1 r2 r3 r4 r5 r6".split())]
+    systems = ["s1", "s2", "s3", "s4", "r1", "r2", "r3", "r4", "r5", "r6"]
+    assert list(STANFORD) == ["fc2", "fc3", *(f"stanford-{name}" for name in systems)]
     for name, network in STANFORD.items():
         assert network.training.epochs == 400
         assert (network.unit, network.batching) == ("row", "shuffle")
@@ -86,7 +87,7 @@ def by_hand(state: dict[str, torch.Tensor], chunk_HWS: torch.Tensor, leak: float
 
 @pytest.mark.parametrize("name", ["stanford-s2", "stanford-s3", "stanford-r1", "stanford-r3", "stanford-r4"])
 def test_the_network_is_its_layers_in_a_row(name: str) -> None:
-    model, chunk = debug(name), chunks(3)
+    model, chunk = debug(name), chunks(2)
     with torch.no_grad():
         found = model(chunk)
     expected = torch.stack([by_hand(model.state_dict(), one, leak=0.0) for one in chunk])

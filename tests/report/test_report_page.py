@@ -1,20 +1,33 @@
+import collections
+import functools
+import json
 import pathlib
 import re
 import shutil
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from raysee import receipts, storage
+from raysee import receipts, schema, storage
+from raysee.config import RunConfig
 from raysee.errors import ConfigurationError
-from raysee.evaluation.metrics import Summary
+from raysee.evaluation.metrics import Summary, summarise
+from raysee.evaluation.protocols import PROTOCOLS
+from raysee.features import FEATURES
+from raysee.models import MODELS
 from raysee.receipts import Receipt
+from raysee.report import figures, training
+from raysee.report.figures import Picture
 from raysee.report.page import write_report
+from raysee.report.published import BADSHAH_LABELS
+from raysee.training.card import Card, save
 
 from .report_runs import call, emodb, scored, trained, windows_of
 
 Read = Callable[..., str]
+Drawn = dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]
 
 
 @pytest.fixture
@@ -26,6 +39,54 @@ def read(tmp_path: pathlib.Path) -> Read:
         return re.sub(r"\s+", " ", storage.read_bytes(uri).decode())
 
     return report
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
+    """Nothing is drawn, which is slow: what the pictures of a training would be made of, by the function's name."""
+    calls: Drawn = collections.defaultdict(list)
+
+    def picture(name: str, *args: Any, **options: Any) -> Picture:
+        calls[name].append((args, options))
+        return Picture("data:image/png;base64,", 1, 1)
+
+    for name in ("by_speaker", "confusion_beside", "filters", "reliability"):
+        monkeypatch.setattr(training, name, functools.partial(picture, name))
+    for name in ("confusion", "learning_curves"):
+        monkeypatch.setattr(figures, name, functools.partial(picture, name))
+    return calls
+
+
+def changed(place: str, **fields: Any) -> None:
+    """Write other details, or another configuration, into the receipt of a training."""
+    receipt = receipts.read(place)
+    assert receipt is not None
+    details = {name: value for name, value in fields.items() if name in receipt.details}
+    config = {**receipt.config["config"], **{name: fields[name] for name in fields.keys() - details.keys()}}
+    update = {"details": receipt.details | details, "config": receipt.config | {"config": config}}
+    receipts.write(place, receipt.model_copy(update=update))
+
+
+def a_card(summary: Summary) -> Card:
+    """Of a debug-size network on EMO-DB with three labels."""
+    front_end = FEATURES["logmel40"]
+    return Card(
+        labels=["anger", "neutral", "sadness"],
+        shape=[40],
+        config=RunConfig(corpora=("emodb",), features="logmel40", model="aldeneh", size="debug"),
+        protocol=PROTOCOLS["strict"],
+        chosen_epoch=1,
+        front_end=front_end.model_dump(),
+        front_end_fingerprint=front_end.fingerprint(),
+        mean=[0.0] * 40,
+        std=[1.0] * 40,
+        corpora=[],
+        synthetic=False,
+        metrics=summary._asdict(),
+        fingerprint="0" * 12,
+        versions={},
+        written_at="",
+    )
 
 
 def text_of(html: str) -> str:
@@ -53,7 +114,7 @@ def a_scoring_run(root: pathlib.Path, summary: Summary, **more: Any) -> str:
     return scored(root, summary, calls=calls, segments=segments, **more)
 
 
-def test_the_numbers_of_a_training_are_those_of_its_receipt(tmp_path: pathlib.Path, read: Read) -> None:
+def test_the_numbers_of_a_training_are_those_of_its_receipt(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
     place, summary = trained(a_lake(tmp_path), repeats=2)
     page = read(place)
     assert summary.uar_std_of_repeats is not None
@@ -69,11 +130,119 @@ def test_the_numbers_of_a_training_are_those_of_its_receipt(tmp_path: pathlib.Pa
         low, high = percent(min(repeats)), percent(max(repeats))
         assert re.search(rf" {fold} {speaker} [\d, ]+ {percent(sum(repeats) / 2)} {low} to {high} ", text)
     for index, (label, row) in enumerate(zip(["anger", "neutral", "sadness"], summary.confusion, strict=True)):
-        assert f" {label} {percent(row[index] / sum(row))} " in text
+        precision = summary.precision_by_class[label]
+        assert precision is not None
+        assert f" {label} {percent(row[index] / sum(row))} {percent(precision)} " in text
+    assert summary.uar_interval is not None
+    low, high = map(percent, summary.uar_interval)
+    assert f"UAR, pooled {percent(summary.uar_pooled)} % 95 % over speakers {low} to {high} %" in text
+    assert f"macro F1 {percent(summary.macro_f1)} % calibration error {percent(summary.ece)} %" in text
+    assert "learning Adam at 0.0001, batches of 32" in text
+    assert "By what was heard" not in text, "nobody was heard under this protocol"
     assert "float32, 4 epochs, 2 repeats" in text
 
 
-def test_a_published_figure_stands_only_beside_what_it_is_comparable_with(tmp_path: pathlib.Path, read: Read) -> None:
+def test_figures_by_what_was_heard_are_those_of_its_clips(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
+    place, _ = trained(a_lake(tmp_path))
+    said = storage.read_table(f"{place}/predictions.parquet", schema.PREDICTIONS)
+    heard = pa.array([speaker == "03" for speaker in said["speaker"].to_pylist()])
+    said = said.set_column(said.column_names.index("speaker_heard"), "speaker_heard", heard)
+    changed(place, metrics=summarise(said, ["anger", "neutral", "sadness"])._asdict())
+    right = {True: 0, False: 0}
+    for row in said.to_pylist():
+        right[row["speaker_heard"]] += row["label"] == row["predicted"]
+    text = text_of(read(place))
+    # Each class has as many clips of each speaker: UAR and accuracy are the same.
+    for condition, clips in (("heard", 24), ("unheard", 48)):
+        share = percent(right[condition == "heard"] / clips)
+        assert f" speaker {condition}, sentence heard {clips} {share} {share} " in text
+
+
+def test_speakers_and_answers_are_drawn_as_they_were_predicted(
+    tmp_path: pathlib.Path, read: Read, drawn: Drawn
+) -> None:
+    place, summary = trained(a_lake(tmp_path), repeats=2)
+    read(place)
+    ((uar, gender, chance), _), ((confidence, right), _) = drawn["by_speaker"][0], drawn["reliability"][0]
+    assert gender == {"03": "male", "08": "female", "09": "female"}
+    assert chance == pytest.approx(1 / 3)
+    folds = zip(*summary.uar_by_fold.values(), strict=True)  # a fold is a speaker
+    assert uar == pytest.approx(dict(zip(["03", "08", "09"], (sum(fold) / 2 for fold in folds), strict=True)))
+    assert confidence == pytest.approx([1 / 3] * 144)
+    assert sum(right) == pytest.approx(summary.accuracy * 144)
+
+
+def test_the_filters_are_those_of_the_delivered_network(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
+    place, summary = trained(a_lake(tmp_path), size="debug")
+    assert "First layer" not in read(place), "no model lies there"
+    network = MODELS["aldeneh"].sizes["debug"]((40,), 3)
+    card = a_card(summary)
+    save(place, network.state_dict(), card)
+    assert "First layer" in read(place)
+    ((weight,), options) = drawn["filters"][0]
+    assert weight.tobytes() == next(iter(network.state_dict().values())).numpy().tobytes()
+    assert options["lowest_first"]
+    save(place, network.state_dict(), card.model_copy(update={"front_end_fingerprint": "other"}))
+    assert "First layer" not in read(place)
+    assert len(drawn["filters"]) == 1
+
+
+def test_spectrograms_stand_beside_the_published_ones_in_the_order_of_the_labels(
+    tmp_path: pathlib.Path, read: Read, drawn: Drawn
+) -> None:
+    labels = tuple(reversed(BADSHAH_LABELS))
+    place, summary = trained(a_lake(tmp_path), protocol_name="badshah2017", classes=labels)
+    changed(place, example_metrics=summary._asdict())
+    page = read(place)
+    assert "beside the published" not in page, "of another network"
+    assert f"UAR {percent(summary.uar_pooled)} %, accuracy {percent(summary.accuracy)} %, 168 windows" in text_of(page)
+    changed(place, model="badshah", training={"optimiser": "sgd", "learning_rate": 0.01})
+    assert "learning SGD at 0.01" in text_of(read(place))
+    drawn.clear()
+    assert "beside the published" in read(place)
+    (((counts, published, names, source), _),) = drawn["confusion_beside"]
+    assert (counts, names, source) == (summary.confusion, list(labels), "Badshah et al. 2017, fresh")
+    assert [published[0][0], published[0][6], published[6][0], published[5][1]] == [83.08, 0.0, 0.0, 14.78]
+    changed(place, corpora=["savee"])
+    assert "beside the published" not in read(place)
+
+
+def test_a_classifier_has_no_curves_and_its_tuning_is_no_fold(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
+    place, _ = trained(a_lake(tmp_path), protocol_name="paper")
+    storage.remove(f"{place}/folds/final")
+    storage.write_bytes(f"{place}/folds/tuning.json", b'{"C": 1.0}')
+    for fold in storage.names(f"{place}/folds") - {"tuning.json"}:
+        uri = f"{place}/folds/{fold}/receipt.json"
+        storage.write_bytes(uri, json.dumps(json.loads(storage.read_bytes(uri)) | {"curve": []}).encode())
+    changed(place, model="svm", features="is09", deliver=False)
+    text = text_of(read(place))
+    assert "emodb: svm, is09" in text
+    assert "Learning curves" not in text
+    assert "epochs" not in text
+    assert "learning Adam" not in text
+    assert not drawn["learning_curves"]
+
+
+@pytest.mark.parametrize(
+    ("protocol_name", "sentence"),
+    [
+        ("strict", ""),
+        ("paper", "Nothing is validated under this protocol: the last epoch is kept."),
+        ("mlp-vs-cnn", "What is validated is the test part: the last epoch is kept."),
+    ],
+)
+def test_the_curves_say_how_the_epoch_was_chosen(
+    tmp_path: pathlib.Path, read: Read, drawn: Drawn, protocol_name: str, sentence: str
+) -> None:
+    place, _ = trained(a_lake(tmp_path), protocol_name=protocol_name)
+    (caption,) = re.findall(r"<figcaption>Every fold.*?</figcaption>", read(place))
+    assert sentence in caption
+    assert ("last epoch is kept" in caption) == bool(sentence)
+
+
+def test_a_published_figure_stands_only_beside_what_it_is_comparable_with(
+    tmp_path: pathlib.Path, read: Read, drawn: Drawn
+) -> None:
     root = a_lake(tmp_path)
     full, _ = trained(root, epochs=50)
     assert re.search(r" 73\.2 .* published: Keesing et al\. 2020", text_of(read(full)))
@@ -89,7 +258,7 @@ def test_a_published_figure_stands_only_beside_what_it_is_comparable_with(tmp_pa
 
 @pytest.mark.parametrize("synthetic", [False, True])
 def test_a_training_is_marked_where_and_only_where_its_receipt_says_so(
-    tmp_path: pathlib.Path, read: Read, synthetic: bool
+    tmp_path: pathlib.Path, read: Read, drawn: Drawn, synthetic: bool
 ) -> None:
     place, summary = trained(emodb(tmp_path, synthetic=synthetic), synthetic=synthetic)
     page = read(place)
@@ -97,8 +266,10 @@ def test_a_training_is_marked_where_and_only_where_its_receipt_says_so(
     figure = percent(summary.uar_mean_of_folds)
     assert (f'<strong>{figure}</strong> <span class="beside">synthetic' in page) == synthetic
     captions = re.findall(r"<figcaption>.*?</figcaption>", page)
-    assert len(captions) == 7  # confusion, curves, three clips
+    assert len(captions) == 7  # confusion, speakers, reliability, curves, three clips
     assert all(("synthetic" in caption.lower()) == synthetic for caption in captions)
+    assert all(options["synthetic"] == synthetic for calls in drawn.values() for _, options in calls)
+    assert len(drawn) == 4
 
 
 @pytest.mark.parametrize(("calls", "model"), [(False, False), (True, False), (False, True)])
@@ -111,7 +282,7 @@ def test_made_calls_and_models_are_both_marked(tmp_path: pathlib.Path, read: Rea
     assert bool(re.search(expected, page)) == model, "the model's own figure is synthetic where the model is"
 
 
-def test_a_leak_is_shown_and_priced(tmp_path: pathlib.Path, read: Read) -> None:
+def test_a_leak_is_shown_and_priced(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
     root = a_lake(tmp_path)
     leaky, high = trained(root, protocol_name="badshah2017", right=0.9)
     debug, _ = trained(root, size="debug")
@@ -179,22 +350,22 @@ def test_long_tables_end_with_how_much_more_there_is(tmp_path: pathlib.Path, rea
     assert page.count("<img") == 6
 
 
-def test_audio_that_has_vanished_is_said_in_its_place(tmp_path: pathlib.Path, read: Read) -> None:
+def test_audio_that_has_vanished_is_said_in_its_place(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
     root = emodb(tmp_path)
     place, _ = trained(root)
     assert read(place).count("<img") == 7
     for path in (tmp_path / "emodb" / "wav").glob("*W?.wav"):
         path.unlink()
     page = read(place)
-    assert page.count("<img") == 4
+    assert page.count("<img") == 6
     assert re.search(r"no clip of this class can be read any more: file:\S+03a01Wa.wav does not exist", page)
     shutil.rmtree(tmp_path / "lake" / "utterances")
     page = read(place)
-    assert page.count("<img") == 2
+    assert page.count("<img") == 4
     assert page.count("utterances/emodb/clips has none") == 3
 
 
-def test_one_bad_clip_does_not_cost_its_class(tmp_path: pathlib.Path, read: Read) -> None:
+def test_one_bad_clip_does_not_cost_its_class(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
     place, _ = trained(emodb(tmp_path))
     (tmp_path / "emodb" / "wav" / "03a01Wa.wav").write_bytes(b"no sound")
     assert "clip 08a01Wa" in read(place)
@@ -209,7 +380,7 @@ def test_the_page_loads_nothing(tmp_path: pathlib.Path, read: Read) -> None:
     assert len(page) < 3_000_000
 
 
-def test_without_out_the_page_lies_below_the_first_run_file_or_object(place: str) -> None:
+def test_without_out_the_page_lies_below_the_first_run_file_or_object(place: str, drawn: Drawn) -> None:
     run, summary = trained(place)
     assert write_report([run]) == f"{run}/report.html"
     assert percent(summary.uar_pooled) in storage.read_bytes(f"{run}/report.html").decode()
