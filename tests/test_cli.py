@@ -463,14 +463,17 @@ def test_a_run_without_a_model_has_its_page(home: Home) -> None:
     )
 
 
-def test_an_experiment_prints_its_table_and_where_it_lies(home: Home) -> None:
+def test_an_experiment_prints_its_table_and_draws_its_page(home: Home) -> None:
     words = f"reproduce keesing2020 --to {home.root}/lake --columns A1 --size debug --epochs 1 --repeats 1 --folds 1"
+    ran = raysee(f"{words} --table-only")
+    assert (ran.code, ran.err) == (0, ""), ran
+    assert "owed: not trained yet." in ran.out
     ran = raysee(words)
     assert (ran.code, ran.err) == (0, ""), ran
     assert re.search(r"emodb +A1\[1\] +UAR +paper +\d\d\.\d % +\d+\.\d % \(1 trainings so far\)", ran.out), ran.out
-    assert ran.place == f"file://{home.root}/lake/experiments/keesing2020"
-    again = raysee(f"{words} --table-only")
-    assert again.out == ran.out
+    assert ran.place == f"file://{home.root}/lake/experiments/keesing2020/report.html"
+    assert "not finished" in local(ran.place).read_text()
+    assert raysee(f"{words} --table-only").out == ran.out
 
 
 def _process(words: str, **changes: str | None) -> Ran:

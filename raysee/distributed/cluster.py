@@ -27,7 +27,7 @@ def connect() -> None:
         try:
             _knock(address or "")
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if address else local))
-        except (OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises a bare one where its processes do not start in time
             if address is None:
                 raise UnreachableError(
                     f"Ray cannot start on this machine ({error}): see that HOME and /tmp are writable."

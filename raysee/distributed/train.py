@@ -74,7 +74,7 @@ def train(
         fingerprint=fingerprint(identity),
         config=identity,
         inputs={f"{corpus} {config.features}": made.fingerprint for corpus, made in inputs.made.items()},
-        counts={"in": len(clips) * config.repeats, "out": said.num_rows, "rejected": 0},
+        counts={"in": said.num_rows, "out": said.num_rows, "rejected": 0},
         rejects={},
         details={
             "lake": inputs.root,

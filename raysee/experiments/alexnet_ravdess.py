@@ -13,6 +13,8 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
     """One run a way to test what was heard: windows of the same files, as the article does, or the other repetition."""
     runs: list[Run | Derived] = []
     for column in ALEXNET.wanted(choice):
+        if choice.protocol not in ("", _PROTOCOLS[column]):
+            continue
         claims = [
             Claim(
                 f"{number}: {condition}, by {column}",

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from raysee.config import RunConfig
 from raysee.corpora import CORPORA
+from raysee.errors import ConfigurationError
 from raysee.experiments.experiment import Choice, Claim, Derived, Experiment, Run
 from raysee.experiments.readings import Value
 from raysee.models import CLASSIFIERS, published
@@ -72,19 +73,34 @@ def _configure(choice: Choice, corpora: Sequence[str], model: str, augmented: st
 
 def together_accuracy(runs: Sequence[pa.Table]) -> Value:
     """Of the mean of several runs' probabilities for each test example, tables of schema.EXAMPLES."""
-    tested = [_part(run, "test").sort_by("example") for run in runs]
-    assert len({tuple(run["example"].to_pylist()) for run in tested}) == 1, "the same split and features"
+    keys = ("repeat", "fold", "example")
+    tested = [_part(run, "test").sort_by([(key, "ascending") for key in keys]) for run in runs]
+    assert all(run.select(keys).equals(tested[0].select(keys)) for run in tested), "the same split and features"
     mean = np.mean([_probabilities(run) for run in tested], axis=0)
-    return Value(_accuracy(tested[0], mean))
+    return Value(float(_right(tested[0], mean).mean()))
 
 
 def class_score_accuracy(classifier: str, runs: Sequence[pa.Table]) -> Value:
     """Of a classifier that is fitted on a network's class scores for validation examples, for test examples.
 
     The report does not say which scores it fits on; those of the training part would be those of a network that knows
-    these examples by heart. A class score is the logarithm of a probability.
+    these examples by heart. A class score is the logarithm of a probability. Each fold has a classifier of its own,
+    because its test examples validate another one. Raises ConfigurationError where nothing was validated.
     """
     (run,) = runs
+    if _part(run, "validation").num_rows == 0:
+        raise ConfigurationError("its protocol validates nothing, and class scores are fitted on validation examples.")
+    trainings = sorted(set(zip(run["repeat"].to_pylist(), run["fold"].to_pylist(), strict=True)))
+    right = [
+        _right_by_class_scores(
+            classifier, run.filter(pc.and_(pc.equal(run["repeat"], repeat), pc.equal(run["fold"], fold)))
+        )
+        for repeat, fold in trainings
+    ]
+    return Value(float(np.concatenate(right).mean()))
+
+
+def _right_by_class_scores(classifier: str, run: pa.Table) -> npt.NDArray[np.bool_]:
     fitted, tested = _part(run, "validation"), _part(run, "test")
     labels = fitted["labels"][0].as_py()
     # A class without a validation example cannot be fitted, and is never the answer.
@@ -95,7 +111,7 @@ def class_score_accuracy(classifier: str, runs: Sequence[pa.Table]) -> Value:
     answer = fit_predict(spec, spec.grid[0], scores, classes, tested_scores, seed=0)
     columns = np.zeros((len(answer), len(labels)))
     columns[:, [labels.index(label) for label in present]] = answer
-    return Value(_accuracy(tested, columns))
+    return _right(tested, columns)
 
 
 def _part(run: pa.Table, part: str) -> pa.Table:
@@ -106,9 +122,10 @@ def _probabilities(run: pa.Table) -> npt.NDArray[np.float32]:
     return np.array(run["probabilities"].to_pylist(), np.float32)
 
 
-def _accuracy(run: pa.Table, probabilities: npt.NDArray[np.floating[Any]]) -> float:
+def _right(run: pa.Table, probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
     labels = np.array(run["labels"][0].as_py())
-    return float((labels[probabilities.argmax(axis=1)] == np.array(run["label"].to_pylist())).mean())
+    right: npt.NDArray[np.bool_] = labels[probabilities.argmax(axis=1)] == np.array(run["label"].to_pylist())
+    return right
 
 
 STANFORD = Experiment(

@@ -84,6 +84,7 @@ def find(root: str, config: RunConfig) -> Inputs:
     labels that the corpora do not have.
     """
     _check_names(config)
+    config = config.model_copy(update={"corpora": tuple(sorted(config.corpora)), "test": tuple(sorted(config.test))})
     listed = {corpus: about(root, corpus) for corpus in config.corpora}
     made = {corpus: _features(root, corpus, config.features, listed[corpus]) for corpus in config.corpora}
     altered = {}

@@ -18,7 +18,7 @@ def batch(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def debug(num_bands: int = 8, num_labels: int = 4, seed: int = 0) -> torch.nn.Module:
     torch.manual_seed(seed)
-    return NETWORK.sizes["debug"](num_bands, num_labels)
+    return NETWORK.sizes["debug"]((num_bands,), num_labels)
 
 
 def test_an_unknown_network_is_answered_with_the_known_ones() -> None:
@@ -28,7 +28,7 @@ def test_an_unknown_network_is_answered_with_the_known_ones() -> None:
 
 
 def test_what_keesing_et_al_say_of_feeding_it() -> None:
-    assert (NETWORK.batch_size, NETWORK.length_multiple) == (32, 64)
+    assert (NETWORK.training.batch_size, NETWORK.length_multiple) == (32, 64)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_what_keesing_et_al_say_of_feeding_it() -> None:
 )
 def test_parameters_layer_by_layer(num_bands: int, branches: list[int], total: int) -> None:
     with torch.device("meta"):
-        model = NETWORK.sizes["published"](num_bands, 7)
+        model = NETWORK.sizes["published"]((num_bands,), 7)
 
     def count(part: torch.nn.Module) -> int:
         return sum(parameter.numel() for parameter in part.parameters())
@@ -107,7 +107,7 @@ def test_gradients_of_two_batches_add_up() -> None:
 
 def test_kernels_start_he_normal_and_biases_at_zero() -> None:
     torch.manual_seed(0)
-    model = Aldeneh(40, 7)
+    model = Aldeneh((40,), 7)
     fan_ins = {"branches.0": 8 * 40, "branches.3": 64 * 40, "hidden.0": 4 * 384, "hidden.2": 1024, "output": 1024}
     for name, layer in model.named_modules():
         if not isinstance(layer, (torch.nn.Conv1d, torch.nn.Linear)):

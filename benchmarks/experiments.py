@@ -1,0 +1,89 @@
+"""The experiments of the literature on real recordings, as far as 2 cores get within some hours, beside their figures.
+
+    make bench-experiments RAYSEE_REAL_DATA=/path          (with emodb/ and ravdess/ in it; IS09 needs raysee[is09])
+
+What is finished is kept in .bench/lake and not trained again; --table-only writes what there is.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+from typing import Any
+
+import results
+
+from raysee import storage
+from raysee.corpora.manifest import manifest
+from raysee.distributed.reproduce import reproduce
+from raysee.experiments import Choice, experiment
+from raysee.experiments.table import Line
+from raysee.report.experiment import write_experiment
+
+#: Experiment, what is chosen of it, its corpora, and how many folds; None: all.
+PARTS: list[tuple[str, Choice, tuple[str, ...], int | None]] = [
+    ("mlp-vs-cnn", Choice(columns=("MLP", "MLP-standardised")), ("ravdess",), None),
+    ("keesing2020", Choice(columns=("SVM",)), ("emodb", "ravdess"), None),
+    (
+        "stanford2015",
+        Choice(columns=("R1", "R2", "SVM", "softmax", "FC2", "R1+lda", "R1+qda", "R1+gmm"), epochs=40),
+        ("emodb",),
+        None,
+    ),
+    ("alexnet-ravdess", Choice(columns=("windows",), hop_ms=500), ("ravdess",), None),
+    ("keesing2020", Choice(columns=("L",), repeats=1), ("emodb",), None),
+    ("badshah2017", Choice(columns=("fresh",), epochs=6), ("emodb",), 1),
+]
+
+
+def main() -> None:
+    """Train what is missing, and write a row a figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lake", type=pathlib.Path, default=pathlib.Path(".bench/lake"))
+    parser.add_argument("--table-only", action="store_true")
+    options = parser.parse_args()
+    real = os.environ.get("RAYSEE_REAL_DATA")
+    if not real:
+        sys.exit("RAYSEE_REAL_DATA names no folder with real recordings")
+    root = storage.normalise(options.lake)
+    for corpus in ("emodb", "ravdess"):
+        manifest(root, corpus, f"{real}/{corpus}")
+    rows = []
+    for name, choice, corpora, first_folds in PARTS:
+        print(f"{name}, {', '.join(choice.columns)}", flush=True)
+        lines = reproduce(
+            root,
+            name,
+            choice,
+            corpora=corpora,
+            train_missing=not options.table_only,
+            first_folds=first_folds,
+            on_progress=lambda done, total, remark: print(f"  {done}/{total} {remark}", flush=True),
+        )
+        write_experiment(root, name, lines, storage.join(root, "experiments", f"{name}-{choice.columns[0]}.html"))
+        rows += [row(name, line) for line in lines if line.value is not None]
+    results.write("experiments", rows)
+
+
+def row(name: str, line: Line) -> dict[str, Any]:
+    """A figure, in per cent or in seconds."""
+    assert line.value is not None
+    factor = 1 if line.in_seconds else 100
+    figures = {"published": line.claim.published, "pooled": line.value.pooled}
+    spread = [line.value.low, line.value.high] if line.value.low is not None else None
+    return {
+        "what": f"{experiment(name).source}: {line.claim.what}, {line.config.corpus}",
+        "value": round(factor * line.value.value, 1),
+        "unit": "s" if line.in_seconds else f"% {line.claim.figure}",
+        **{key: None if value is None else round(factor * value, 1) for key, value in figures.items()},
+        "spread": spread and [round(factor * (one or 0.0), 1) for one in spread],
+        "protocol": line.config.protocol,
+        "epochs": line.config.training.epochs,
+        "repeats": line.config.repeats,
+        "trainings": line.num_trainings,
+        "remark": line.remark,
+    }
+
+
+if __name__ == "__main__":
+    main()
