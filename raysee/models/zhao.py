@@ -21,7 +21,7 @@ from raysee.models.network import Network
 class Block(nn.Module):
     """Convolution without padding, batch norm, ReLU, maxima of 2 x 2, dropout: (B, C, T, F) -> the same, smaller."""
 
-    def __init__(self, num_inputs: int, num_filters: int, kernel: int, dropout: float) -> None:
+    def __init__(self, num_inputs: int, num_filters: int, kernel: int, dropout: float = 0.2) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(num_inputs, num_filters, kernel)
         self.norm = batch_norm_2d(num_filters)

@@ -34,6 +34,13 @@ class Feed(Protocol):
         """Every example once, in an order that is drawn."""
 
 
+class Ordered(Protocol):
+    """What a network is asked about."""
+
+    def in_order(self) -> Iterator[Batch]:
+        """Every example once."""
+
+
 class Cut:
     """Which of `positions` share a batch; `length` is that of every example.
 
