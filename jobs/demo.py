@@ -70,7 +70,7 @@ def run(corpus: str, data: pathlib.Path | None, home: pathlib.Path) -> pathlib.P
     leaky, strict = (
         raysee(
             *("train", "--corpus", corpus, "--features", "logmel40", "--model", "aldeneh", "--size", "debug"),
-            *("--protocol", protocol, "--epochs", EPOCHS, "--learning-rate", LEARNING_RATE, "--to", lake),
+            *("--protocol", protocol, "--epochs", EPOCHS, "--set", f"learning_rate={LEARNING_RATE}", "--to", lake),
         )
         for protocol in ("badshah2017", "strict")
     )

@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it answers, with which exit code, and what it leaves behind."""
 
 import contextlib
+import importlib.util
 import io
 import os
 import pathlib
@@ -20,6 +21,8 @@ import typer
 
 from raysee import __version__, schema, storage
 from raysee.cli import app, main
+
+_ROOT = pathlib.Path(__file__).parent.parent
 
 COMMANDS = (
     *("corpora", "manifest", "look", "audit", "extract", "export", "synthesise"),
@@ -571,3 +574,27 @@ def test_overwrite_deletes_only_what_it_can_replace(
     after = snapshot(tmp_path / "kept")
     assert {name: after.get(name) for name in before} == before
     assert_said(ran, "([Cc]hoose|check)")
+
+
+def test_the_demo_and_the_readme_call_commands_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    """Every command line is parsed and none is run: an option that is gone is found in milliseconds."""
+    spec = importlib.util.spec_from_file_location("demo", _ROOT / "jobs" / "demo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    demo = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(demo)
+    called: list[list[str]] = []
+    monkeypatch.setattr(demo, "raysee", lambda *words: called.append([str(word) for word in words]) or "s3://place")
+    for name in ("make_once", "upload"):
+        monkeypatch.setattr(demo, name, lambda *arguments: None)
+    monkeypatch.setattr(demo.storage, "read_bytes", lambda uri: b"")
+    demo.run("ravdess", None, tmp_path)
+    readme = (_ROOT / "README.md").read_text()
+    lines = re.findall(r"^    raysee ([^#\n]+)", readme, flags=re.MULTILINE)
+    called += [line.split() for line in lines]
+    assert {words[0] for words in called} >= {"manifest", "extract", "train", "score", "report", "reproduce"}
+    command = typer.main.get_command(app)
+    for name, *arguments in called:
+        command.commands[name].make_context(name, list(arguments))  # type: ignore[attr-defined]
