@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from raysee import __version__
-from raysee.commands import data, runs, scores
+from raysee.commands import cross, data, runs, scores, tune
 from raysee.errors import RayseeError
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
 
 for command in (
     *(data.corpora, data.manifest, data.look, data.audit, data.extract, data.export, data.synthesise),
-    *(runs.train, runs.reproduce, runs.compare, scores.score, scores.report),
+    *(runs.train, cross.cross, tune.tune, runs.reproduce, runs.compare, scores.score, scores.report),
 ):
     app.command()(command)
 

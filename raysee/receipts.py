@@ -19,6 +19,7 @@ _CLAIM = "claim.json"
 _OUTPUTS = {
     *("clips", "calls", "segments", "rejects", PLAN),
     *("folds", "predictions.parquet", "model.json", "model.safetensors", "report.html", "look.html", "audit.html"),
+    *("config.json", "cells.parquet", "cross.html"),
 }
 _PACKAGES = ("numpy", "pyarrow", "ray", "scikit-learn", "soundfile", "torch")
 

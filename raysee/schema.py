@@ -104,6 +104,41 @@ REPRODUCTIONS = pa.schema(
     ]
 )
 
+#: One row a cell of a crossing of corpora: what models of some say of another, beside the figure within that one.
+CROSSINGS = pa.schema(
+    [
+        _required("trained_on", _STRINGS),
+        _required("tested", pa.string()),
+        _required("scheme", pa.string()),
+        _required("model", pa.string()),
+        _required("features", pa.string()),
+        _required("protocol", pa.string()),
+        _required("repeats", pa.int32()),
+        _required("epochs", pa.int32()),
+        _required("heard", _STRINGS),  # the classes of the models,
+        _required("classes", _STRINGS),  # those of them that the tested corpus has,
+        _required("unheard", _STRINGS),  # and its classes that nothing that was trained on has: their clips are dropped
+        _required("num_unheard", pa.int64()),  # these clips
+        pa.field("num_clips", pa.int64()),  # that were tested; all figures are null where the cell failed
+        pa.field("num_speakers", pa.int32()),
+        pa.field("chance", pa.float64()),
+        pa.field("uar", pa.float64()),  # pooled,
+        pa.field("low", pa.float64()),  # and its 95 % interval over speakers; null with one speaker
+        pa.field("high", pa.float64()),
+        pa.field("within", pa.float64()),  # the same of a cross-validation within the tested corpus, on the same clips
+        pa.field("within_low", pa.float64()),
+        pa.field("within_high", pa.float64()),
+        pa.field("gap", pa.float64()),  # within - uar
+        pa.field("gap_low", pa.float64()),
+        pa.field("gap_high", pa.float64()),
+        pa.field("p_value", pa.float64()),  # of the gap, two-sided
+        _required("training_s", pa.float64()),  # of the trainings across corpora
+        _required("remark", pa.string()),  # why a figure is null, or what is to be known of it
+        _required("run", pa.string()),  # empty where it failed, as `within_run`
+        _required("within_run", pa.string()),
+    ]
+)
+
 #: One row a recording that is to be scored, and the shard of the night's work that it belongs to.
 CALL_PLAN = pa.schema(
     [

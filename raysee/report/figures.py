@@ -14,7 +14,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from raysee.audio.decode import Samples
-from raysee.training.fit import Epoch
+from raysee.training.loop import Epoch
 
 #: Okabe and Ito's colours and a few more. Any two of the first nine differ by 16 or more (CIE76) in the eyes of
 #: people with each of the three kinds of colour blindness, as simulated after Machado et al. 2009.

@@ -24,7 +24,7 @@ from raysee.report.figures import Curve, Picture
 from raysee.report.network_figures import by_speaker, confusion_beside, filters, reliability
 from raysee.report.provenance import provenance
 from raysee.training import card
-from raysee.training.fit import Epoch
+from raysee.training.loop import Epoch
 
 
 class _Identity(BaseModel):

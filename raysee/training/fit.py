@@ -1,20 +1,18 @@
 """One fold: standardise, fit, choose the epoch, predict the test part."""
 
+import functools
 import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import nn
 
 from raysee.config import RunConfig
 from raysee.errors import RayseeError
 from raysee.evaluation import standardise
 from raysee.evaluation.folds import Fold
-from raysee.evaluation.metrics import metrics
 from raysee.evaluation.protocols import Protocol, protocol
 from raysee.evaluation.standardise import Statistics
 from raysee.models import build, network
@@ -22,19 +20,9 @@ from raysee.models.alexnet import load_pretrained
 from raysee.models.network import Network
 from raysee.training.batches import Batches
 from raysee.training.clips import Array, Clips, Examples, Indices, examples
+from raysee.training.loop import Course, Epoch, Validation, example_weights, run, weights_of
 from raysee.training.predict import predict
 from raysee.training.trainer import Trainer
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A point of the learning curve; the validation figures are None where nothing is validated."""
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float  # while the weights change and dropout drops, as Keras gives it
-    validation_loss: float | None
-    validation_uar: float | None
 
 
 @dataclass(frozen=True)
@@ -85,7 +73,7 @@ def fit_fold(
     if altered is not None:
         scaled, seen, train = _with_altered(clips, altered, scaled, statistics, seen, fold, spec, config.hop_ms)
     classes = np.array([labels.index(label) for label in clips.labels])[seen.clip]
-    weights = _weights(rules, clips, seen, classes, train) ** config.training.balance
+    weights = example_weights(rules, clips, seen, classes, train) ** config.training.balance
 
     model = build(config, clips.shape, len(labels))
     if initial is not None:
@@ -98,37 +86,24 @@ def fit_fold(
         return Batches(spec, values, seen, positions, training.batch_size)
 
     trainer = Trainer(model, spec, training, torch.from_numpy(classes).to(device), weights.to(device))
-    fed, validated = batches(train), batches(fold.validation) if len(fold.validation) else None
-    curve: list[Epoch] = []
-    best: tuple[tuple[float, float], int, dict[str, torch.Tensor]] | None = None
-    for epoch in range(1, training.epochs + 1):
-        train_loss, accuracy = trainer.epoch(fed)
-        if not np.isfinite(train_loss):
-            raise RayseeError(
-                f"The loss of fold {fold.number}, repeat {repeat} is {train_loss} after epoch {epoch}: "
-                f"lower the learning rate (it is {training.learning_rate:g})."
-            )
-        loss, uar = None, None
-        if validated is not None:
-            loss, uar = _score(predict(model, spec, validated), classes[fold.validation], labels)
-            if rules.select == "validation" and (best is None or (uar, -loss) > best[0]):
-                best = ((uar, -loss), epoch, _copy(model))
-        curve.append(Epoch(epoch, train_loss, accuracy, loss, uar))
-        if _stalled(curve, training.patience):
-            break
-    if best is not None:
-        model.load_state_dict(best[2])
+    held = batches(fold.validation) if len(fold.validation) else None
+    validation = None
+    if held is not None:
+        answer = functools.partial(predict, model, spec, held)
+        validation = Validation(classes[fold.validation], labels, answer, rules.select == "validation")
+    course = Course()
+    run(f"fold {fold.number}, repeat {repeat}", model, trainer, training, batches(train), validation, course)
     return FoldResult(
         fold=fold.number,
         repeat=repeat,
         seed=seed,
-        chosen_epoch=best[1] if best else len(curve),
-        curve=curve,
+        chosen_epoch=course.chosen_epoch,
+        curve=course.curve,
         probabilities=predict(model, spec, batches(fold.test)),
-        weights=_copy(model),
+        weights=weights_of(model),
         statistics=statistics,
         wall_s=time.perf_counter() - began,
-        validation=np.empty((0, 0), np.float32) if validated is None else predict(model, spec, validated),
+        validation=np.empty((0, 0), np.float32) if held is None else predict(model, spec, held),
     )
 
 
@@ -189,36 +164,3 @@ def _with_altered(
     )
     added = np.arange(len(seen.clip), len(both.clip))
     return np.concatenate([scaled, values]), both, np.concatenate([fold.train, added])
-
-
-def _weights(
-    rules: Protocol, clips: Clips, seen: Examples, classes: npt.NDArray[np.int64], train: Indices
-) -> torch.Tensor:
-    """Of each example: N / (K N_c) of its class, or, by corpus, of its class in its corpus."""
-    if rules.class_weights == "none":
-        return torch.ones(len(classes))
-    cells = classes
-    if rules.class_weights == "train-by-corpus":
-        _, corpora = np.unique(clips.corpora, return_inverse=True)
-        cells = corpora[seen.clip] * (classes.max() + 1) + classes
-    # What is not counted, as a test corpus, is not trained on and weighs nothing.
-    counted = np.bincount(cells if rules.class_weights == "corpus" else cells[train], minlength=cells.max() + 1)
-    weights = counted.sum() / (np.count_nonzero(counted) * np.maximum(counted, 1))
-    return torch.from_numpy(np.where(counted > 0, weights, 0.0)[cells]).float()
-
-
-def _score(probabilities: Array, classes: npt.NDArray[np.int64], labels: Sequence[str]) -> tuple[float, float]:
-    loss = -np.log(np.maximum(probabilities[np.arange(len(classes)), classes], 1e-12)).mean()
-    truth = [labels[index] for index in classes]
-    predicted = [labels[index] for index in probabilities.argmax(axis=1)]
-    return float(loss), metrics(truth, predicted, labels).uar
-
-
-def _stalled(curve: Sequence[Epoch], patience: int) -> bool:
-    """Whether the last `patience` epochs brought no lower validation loss, where there is one."""
-    losses = [epoch.validation_loss for epoch in curve if epoch.validation_loss is not None]
-    return 0 < patience < len(losses) and min(losses[:-patience]) <= min(losses[-patience:])
-
-
-def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().clone().cpu() for name, tensor in model.state_dict().items()}

@@ -18,7 +18,7 @@ from raysee.evaluation.protocols import protocol
 from raysee.receipts import Receipt
 from raysee.storage import join
 from raysee.synthesis.marker import mark
-from raysee.training.fit import Epoch
+from raysee.training.loop import Epoch
 
 LABELS = ["anger", "neutral", "sadness"]
 SPEAKERS = ["03", "08", "09"]

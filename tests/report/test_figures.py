@@ -17,7 +17,7 @@ from raysee.report.network_figures import (
     filters,
     reliability,
 )
-from raysee.training.fit import Epoch
+from raysee.training.loop import Epoch
 
 LABELS = ("anger", "neutral", "sadness")
 COUNTS = [[8, 2, 0], [1, 2, 1], [0, 0, 5]]

@@ -1,0 +1,90 @@
+"""Training on some corpora and testing on others."""
+
+import enum
+from typing import Annotated
+
+import typer
+
+from raysee import schema, storage
+from raysee.commands.options import Lake, Precision, Size, names, pairs
+from raysee.config import RunConfig, TrainingConfig
+from raysee.console import counts, progress, say, say_stage
+from raysee.errors import unknown
+
+
+class Standardise(enum.StrEnum):
+    """Whose statistics features are standardised by."""
+
+    TRAIN = "train"
+    CORPUS = "corpus"
+    SPEAKER = "speaker"
+
+
+_PROTOCOLS = {
+    Standardise.TRAIN: "cross-corpus",
+    Standardise.CORPUS: "cross-corpus-by-corpus",
+    Standardise.SPEAKER: "cross-corpus-by-speaker",
+}
+
+
+def cross(
+    to: Lake,
+    train: Annotated[str, typer.Option(help="Corpora to train on together, comma-separated.")] = "",
+    test: Annotated[str, typer.Option(help="Corpora to test that model on, each by itself.")] = "",
+    leave_one_corpus_out: Annotated[str, typer.Option(help="Corpora: each is tested by a model of the others.")] = "",
+    matrix: Annotated[str, typer.Option(help="Corpora: each is tested by a model of each other one.")] = "",
+    scheme: Annotated[str, typer.Option(help="Classes: big6+neutral, iemocap4, arousal or valence.")] = "big6+neutral",
+    labels: Annotated[str, typer.Option(help="Only these classes of the scheme, comma-separated.")] = "",
+    standardise: Annotated[
+        Standardise,
+        typer.Option(help="By the training part, or each corpus or speaker by itself, tested ones too."),
+    ] = Standardise.TRAIN,
+    model: Annotated[str, typer.Option(help="A network or a classifier by name, e.g. aldeneh.")] = "aldeneh",
+    features: Annotated[str, typer.Option(help="A front-end by name; by default the model's published one.")] = "",
+    size: Annotated[Size, typer.Option(help="The network as published, or one that fits in seconds.")] = Size.PUBLISHED,
+    epochs: Annotated[int, typer.Option(min=0, help="Passes over the training part; 0: as published.")] = 0,
+    repeats: Annotated[int, typer.Option(min=1, help="Trainings with different seeds.")] = 1,
+    seed: Annotated[int, typer.Option(help="All random choices follow from it.")] = 0,
+    precision: Annotated[Precision, typer.Option(help="bfloat16: mixed precision.")] = Precision.FLOAT32,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the training, NAME=VALUE, e.g. batch_size=64 or patience=5."),
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, max=1, help="Of a GPU, for each training; 0: a CPU core.")] = 0,
+) -> str:
+    """Train on some corpora, test on others, and say what that costs beside training within the tested corpus."""
+    from raysee.distributed import cross as crossing
+    from raysee.models import published
+    from raysee.report.cross import as_text, count
+
+    plan = crossing.plan(names(train), names(test), names(leave_one_corpus_out), names(matrix))
+    takes, training = published(model)
+    settings = pairs(setting or [], "--set")
+    for name in settings:
+        if name not in TrainingConfig.model_fields:
+            raise unknown("setting", name, TrainingConfig.model_fields)
+    given = {"seed": seed, "precision": precision.value, **({"epochs": epochs} if epochs else {})}
+    config = RunConfig(
+        corpora=plan.corpora,
+        features=features or takes[0],
+        model=model,
+        size=size.value,
+        protocol=_PROTOCOLS[standardise],
+        scheme=scheme,
+        labels=tuple(names(labels)),
+        repeats=repeats,
+        deliver=False,
+        training=training.model_validate({**training.model_dump(), **given, **settings}),
+    )
+    for corpus, counted in count(to, plan.corpora, config).items():
+        say(f"{corpus}: {counts(counted.classes)}; dropped {counts(counted.dropped) or 'nothing'}")
+    with progress("runs") as on_progress:
+        stage = crossing.cross(to, plan, config, gpus=gpus, on_progress=on_progress)
+    cells = storage.read_table(storage.join(stage.place, crossing.CELLS), schema.CROSSINGS)
+    for line in as_text(cells):
+        say(line)
+    gap = stage.receipt.details["gap"]
+    more = "no gap is known" if gap is None else f"out-of-corpus gap {100 * gap:.1f} points of UAR, pooled"
+    place = say_stage(stage, more)
+    say(f"  {storage.join(place, crossing.PAGE)}")
+    return place
