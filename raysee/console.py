@@ -51,6 +51,9 @@ def counts(counted: dict[str, int]) -> str:
 def figures(receipt: Receipt) -> str:
     """The figures of a training run, in one line, with the protocol that they were made under."""
     found, protocol = receipt.details["metrics"], receipt.config["protocol"]
+    if not found:
+        return f"protocol {protocol['name']}: fitted on all clips, so no figure says how good the model is"
+    whose = "validation speakers, who chose the epoch" if receipt.stage == "train-large" else "speakers"
     leaks = f" (leaks {protocol['leaks']})" if protocol["leaks"] else ""
     return "; ".join(
         [
@@ -58,6 +61,6 @@ def figures(receipt: Receipt) -> str:
             f"{found['uar_pooled']:.1%} (pooled)",
             f"accuracy {found['accuracy']:.1%}",
             f"chance {found['chance']:.1%}",
-            f"{found['num_speakers']} speakers",
+            f"{found['num_speakers']} {whose}",
         ]
     )

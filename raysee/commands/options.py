@@ -40,6 +40,15 @@ def pairs(texts: list[str], option: str) -> dict[str, str]:
     return dict(text.split("=", 1) for text in texts)
 
 
+def span(text: str, option: str) -> tuple[int, int]:
+    """N or AT_LEAST:AT_MOST as two numbers."""
+    least, _, most = text.partition(":")
+    try:
+        return int(least), int(most or least)
+    except ValueError:
+        raise ConfigurationError(f"{option} {text!r} is not a number: give N, or AT_LEAST:AT_MOST.") from None
+
+
 def names(text: str) -> list[str]:
     """Comma-separated names."""
     return [name.strip() for name in text.split(",") if name.strip()]

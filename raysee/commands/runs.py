@@ -3,16 +3,26 @@
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
-from raysee.commands.options import Aggregation, Lake, Overwrite, Precision, Size, names, pairs
+from raysee.commands.options import Aggregation, Lake, Overwrite, Precision, Size, names, pairs, span
 from raysee.config import RunConfig, TrainingConfig
 from raysee.console import figures, progress, say, say_stage
-from raysee.errors import unknown
+from raysee.errors import ConfigurationError, unknown
+
+#: What may be given beside --config: where and how, nothing of what its file holds.
+_BESIDE_CONFIG = {"config", "to", "workers", "checkpoint_epochs", "gpus", "overwrite"}
 
 
 def train(
-    corpus: Annotated[str, typer.Option(help="A corpus by name, or several, comma-separated: their clips together.")],
+    context: typer.Context,
     to: Lake,
+    corpus: Annotated[
+        str, typer.Option(help="A corpus by name, or several, comma-separated: their clips together.")
+    ] = "",
+    config: Annotated[
+        str, typer.Option(help="A file that says all of this, as `raysee tune` writes it; then no --corpus.")
+    ] = "",
     model: Annotated[str, typer.Option(help="A network or a classifier by name, e.g. aldeneh.")] = "aldeneh",
     features: Annotated[str, typer.Option(help="A front-end by name; by default the model's published one.")] = "",
     protocol: Annotated[
@@ -35,37 +45,86 @@ def train(
     augmented: Annotated[str, typer.Option(help="Features of altered copies to train on too.")] = "",
     initial: Annotated[str, typer.Option(help="A safetensors file with weights to start from.")] = "",
     deliver: Annotated[bool, typer.Option(help="Fit a model on everything, to score with.")] = True,
-    gpus: Annotated[float, typer.Option(min=0, max=1, help="Of a GPU, for each training; 0: a CPU core.")] = 0,
+    workers: Annotated[
+        str,
+        typer.Option(help="Fit one model over N workers, or AT_LEAST:AT_MOST, instead of cross-validating."),
+    ] = "",
+    checkpoint_epochs: Annotated[int, typer.Option(min=1, help="Between two checkpoints, with --workers.")] = 1,
+    gpus: Annotated[
+        float, typer.Option(min=0, max=1, help="Of a GPU, for each training, or 1 with --workers; 0: a CPU core.")
+    ] = 0,
     overwrite: Overwrite = False,
 ) -> str:
     """Cross-validate a model without leaking a speaker, and fit the one that is delivered."""
+    from raysee.distributed.large import train_large
     from raysee.distributed.train import train as run
     from raysee.models import published
 
-    takes, training = published(model)
-    settings = pairs(setting or [], "--set")
-    for name in settings:
-        if name not in TrainingConfig.model_fields:
-            raise unknown("setting", name, TrainingConfig.model_fields)
-    given = {"seed": seed, "precision": precision.value, **({"epochs": epochs} if epochs else {})}
-    config = RunConfig(
-        corpora=tuple(names(corpus)),
-        features=features or takes[0],
-        model=model,
-        size=size.value,
-        protocol=protocol,
-        labels=tuple(names(labels)),
-        repeats=repeats,
-        aggregation=aggregation.value,
-        hop_ms=hop_ms,
-        augmented=augmented,
-        initial=initial,
-        deliver=deliver,
-        training=training.model_validate({**training.model_dump(), **given, **settings}),
-    )
-    with progress("trainings") as on_progress:
-        stage = run(to, config, gpus=gpus, overwrite=overwrite, on_progress=on_progress)
+    if not config and not corpus:
+        raise ConfigurationError("Nothing says what to train on: give --corpus, or --config with a file that names it.")
+    if config:
+        wanted = _from_file(config, context)
+    else:
+        takes, training = published(model)
+        settings = pairs(setting or [], "--set")
+        for name in settings:
+            if name not in TrainingConfig.model_fields:
+                raise unknown("setting", name, TrainingConfig.model_fields)
+        given = {"seed": seed, "precision": precision.value, **({"epochs": epochs} if epochs else {})}
+        wanted = RunConfig(
+            corpora=tuple(names(corpus)),
+            features=features or takes[0],
+            model=model,
+            size=size.value,
+            protocol=protocol,
+            labels=tuple(names(labels)),
+            repeats=repeats,
+            aggregation=aggregation.value,
+            hop_ms=hop_ms,
+            augmented=augmented,
+            initial=initial,
+            deliver=deliver,
+            training=training.model_validate({**training.model_dump(), **given, **settings}),
+        )
+    if workers:
+        if gpus not in (0, 1):
+            raise ConfigurationError(f"A worker takes a whole GPU, not {gpus:g}: give --gpus 1, or 0 for CPU cores.")
+        with progress("epochs") as on_progress:
+            stage = train_large(
+                to,
+                wanted,
+                workers=span(workers, "--workers"),
+                gpus=bool(gpus),
+                checkpoint_epochs=checkpoint_epochs,
+                overwrite=overwrite,
+                on_progress=on_progress,
+            )
+    else:
+        with progress("trainings") as on_progress:
+            stage = run(to, wanted, gpus=gpus, overwrite=overwrite, on_progress=on_progress)
     return say_stage(stage, figures(stage.receipt))
+
+
+def _from_file(file: str, context: typer.Context) -> RunConfig:
+    """The configuration in a file. ConfigurationError where it is none, or where an option would contradict it."""
+    from raysee import storage
+
+    for name in sorted(context.params.keys() - _BESIDE_CONFIG):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--set" if name == "setting" else f"--{name.replace('_', '-')}"
+            raise ConfigurationError(
+                f"{option} was given, and {file} says it already: change it there, or leave --config out."
+            )
+    try:
+        return RunConfig.model_validate_json(storage.read_bytes(storage.normalise(file)))
+    except ValidationError as error:
+        found = error.errors()[0]
+        where = ".".join(str(part) for part in found["loc"])
+        raise ConfigurationError(
+            f"{file} is not the configuration of a run ({f'{where}: ' if where else ''}{found['msg']}): "
+            "give config.json of `raysee tune`."
+        ) from error
 
 
 def reproduce(
@@ -84,11 +143,14 @@ def reproduce(
     initial: Annotated[str, typer.Option(help="A safetensors file of AlexNet's ImageNet weights.")] = "",
     folds: Annotated[int, typer.Option(min=0, help="Only the first so many of each cross-validation; 0: all.")] = 0,
     gpus: Annotated[float, typer.Option(min=0, max=1, help="Of a GPU, for each training; 0: a CPU core.")] = 0,
+    plan: Annotated[bool, typer.Option("--plan", help="Say how long the trainings will take, and start none.")] = False,
+    price: Annotated[float, typer.Option(min=0, help="Of an hour of a GPU or a core, to say what it costs.")] = 0,
     table_only: Annotated[bool, typer.Option("--table-only", help="Train nothing: show what there is so far.")] = False,
 ) -> str:
     """Run an experiment of the literature and print its figures beside the published ones."""
     from raysee import storage
-    from raysee.distributed.reproduce import place_of_table
+    from raysee.distributed.plan import as_text as plan_as_text
+    from raysee.distributed.reproduce import place_of_table, plan_experiment
     from raysee.distributed.reproduce import reproduce as run
     from raysee.experiments import Choice
     from raysee.experiments import experiment as named
@@ -105,6 +167,11 @@ def reproduce(
         hop_ms=hop_ms,
         initial=initial,
     )
+    if plan:
+        planned = plan_experiment(to, experiment, choice, corpora=names(corpora), first_folds=folds or None, gpus=gpus)
+        text = plan_as_text(planned, gpus, price)
+        say(text)
+        return text
     with progress("trainings") as on_progress:
         lines = run(
             to,
@@ -115,6 +182,7 @@ def reproduce(
             first_folds=folds or None,
             gpus=gpus,
             on_progress=on_progress,
+            on_planned=lambda planned: say(plan_as_text(planned, gpus, price)),
         )
     say(f"{named(experiment).title} ({named(experiment).source})")
     say(as_text(lines, named(experiment).notes))

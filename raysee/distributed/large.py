@@ -30,7 +30,8 @@ from raysee.models import MODELS, network
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 from raysee.storage import join
-from raysee.training import card
+from raysee.training import card, finished
+from raysee.training.finished import FoldReceipt
 from raysee.training.fit import FoldResult
 from raysee.training.inputs import Inputs, find
 from raysee.training.predictions import predictions
@@ -99,7 +100,7 @@ def place_of(inputs: Inputs) -> tuple[str, dict[str, Any]]:
 
 
 def _fold_place(place: str) -> str:
-    return join(place, "folds", "final")
+    return finished.folder(place, FINAL, 0)
 
 
 def _check(config: RunConfig, workers: tuple[int, int], gpus: bool, checkpoint_epochs: int) -> None:
@@ -255,8 +256,22 @@ def _deliver(
         storage.write_table(join(place, "predictions.parquet"), said, schema.PREDICTIONS)
         summary = summarise(said, labels)._asdict()
     own = known.get("") if network(config.model).standardise else None
-    columns = {"mean": own.mean.tolist(), "std": own.std.tolist()} if own else {"mean": None, "std": None}
-    card.deliver(place, inputs, fitted["weights"], {**fitted, **columns}, clips, labels, summary)
+    told = FoldReceipt(
+        fold=FINAL,
+        repeat=0,
+        seed=fitted["seed"],
+        chosen_epoch=fitted["chosen_epoch"],
+        parameters={},
+        uar=None,
+        examples={"train": len(store.fold.train), "validation": len(held.validation), "test": 0},
+        test_speakers=[],
+        mean=own.mean.tolist() if own else None,
+        std=own.std.tolist() if own else None,
+        curve=fitted["curve"],
+        wall_s=fitted["wall_s"],
+    )
+    finished.write(_fold_place(place), told)
+    card.deliver(place, inputs, fitted["weights"], told, clips, labels, summary)
     receipt = Receipt(
         stage="train-large",
         fingerprint=fingerprint(identity),
@@ -269,8 +284,6 @@ def _deliver(
             "labels": labels,
             "metrics": summary,
             "workers": fitted["workers"],
-            "chosen_epoch": fitted["chosen_epoch"],
-            "curve": fitted["curve"],
             "synthetic": inputs.synthetic,
             "work_s": fitted["wall_s"],
         },

@@ -1,8 +1,7 @@
 """An experiment of the literature: what its runs need is extracted, they are trained, and stand in one table."""
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +10,8 @@ from raysee import lake, receipts, schema, storage
 from raysee.config import RunConfig
 from raysee.corpora.manifest import about
 from raysee.distributed.extract import extract
-from raysee.distributed.train import fit_first_folds, place_of, read_fold, together, train
+from raysee.distributed.plan import Planned, plan
+from raysee.distributed.train import Found, place_of, train_all
 from raysee.errors import ConfigurationError, RayseeError, StorageError
 from raysee.evaluation.metrics import summarise
 from raysee.evaluation.protocols import protocol
@@ -20,6 +20,7 @@ from raysee.experiments.readings import READINGS, Outcome
 from raysee.experiments.table import Line, to_table
 from raysee.progress import OnProgress, quiet
 from raysee.storage import join
+from raysee.training import finished
 from raysee.training.inputs import Inputs, find
 
 
@@ -33,37 +34,39 @@ def reproduce(
     first_folds: int | None = None,
     gpus: float = 0,
     on_progress: OnProgress = quiet,
+    on_planned: Callable[[Sequence[Planned]], None] = lambda planned: None,
 ) -> list[Line]:
     """Run the experiment `name` on the corpora of the lake `root`, or on those of `corpora`, and return its lines.
 
     Folds that have a receipt are not trained again; without `train_missing` none is, and with `first_folds`
     only so many of each cross-validation: the table shows what there is, and of how many trainings.
-    The table is written below the lake each time that a run is finished, so that it is there whatever breaks.
+    The longest trainings come first; `on_planned` is told how long they will take before they start. The table is
+    written below the lake each time that a run is finished, so that it is there whatever breaks.
     A run that cannot be made (features that need an extra, too few speakers, a loss that explodes) is a line that says
     why, and the next one follows.
     Raises ConfigurationError where no corpus of the experiment is there, or nothing is left to run of the choice;
     StorageError where the lake does not answer.
     """
     root = storage.normalise(root)
-    wanted = experiment(name)
-    if choice.protocol:
-        protocol(choice.protocol)  # which names the known ones
-    runs = wanted.plan(present(root, wanted, corpora), choice)
-    if not runs:
-        raise ConfigurationError(
-            f"Nothing of {name} can be run with these corpora, --columns, --protocol and --initial: leave some out."
-        )
-    place = place_of_table(root, name)
-    fit: Callable[..., Any] | None = None
-    if train_missing:
-        fit = functools.partial(fit_first_folds, number=first_folds) if first_folds else train
-        fit = functools.partial(fit, gpus=gpus)
-    lines: list[Line] = []
-    for number, run in enumerate(runs):
-        lines += _lines(root, run, fit, _within(on_progress, number, len(runs)))
-        if train_missing:
-            storage.write_table(join(place, "table.parquet"), to_table(name, lines), schema.REPRODUCTIONS)
-    return lines
+    runs = _runs(root, name, choice, corpora)
+    if not train_missing:
+        return [line for run in runs for line in _lines(root, run, {})]
+    return _train(root, name, runs, first_folds, gpus, on_progress, on_planned)
+
+
+def plan_experiment(
+    root: str,
+    name: str,
+    choice: Choice,
+    *,
+    corpora: Sequence[str] = (),
+    first_folds: int | None = None,
+    gpus: float = 0,
+) -> list[Planned]:
+    """How long the trainings of `reproduce` will take; it starts none, and extracts nothing."""
+    root = storage.normalise(root)
+    configs = _configs(_runs(root, name, choice, corpora))
+    return plan(root, list(configs.values()), first_folds=first_folds, gpus=gpus)
 
 
 def place_of_table(root: str, name: str) -> str:
@@ -93,24 +96,107 @@ def present(root: str, wanted: Experiment, asked: Sequence[str]) -> list[str]:
     return there
 
 
-def _within(on_progress: OnProgress, number: int, total: int) -> OnProgress:
-    return lambda done, trainings, remark: on_progress(done, trainings, f"run {number + 1} of {total} {remark}")
+def missing_features(root: str, configs: Sequence[RunConfig]) -> dict[str, RayseeError]:
+    """Extract what runs need; why not where it cannot be had, by the fingerprint of each run that needs it.
+
+    Nothing happens where the features of this manifest are there. StorageError where the lake does not answer.
+    """
+    needs: dict[tuple[str, str], list[str]] = {}
+    for config in configs:
+        for corpus, features in itertools.product(config.corpora, filter(None, (config.features, config.augmented))):
+            needs.setdefault((corpus, features), []).append(config.fingerprint())
+    errors: dict[str, RayseeError] = {}
+    for (corpus, features), runs in needs.items():
+        try:
+            extract(root, corpus, [features])
+        except StorageError:
+            raise
+        except RayseeError as error:
+            errors |= dict.fromkeys(runs, error)
+    return errors
 
 
-def _lines(root: str, run: Run | Derived, fit: Callable[..., Any] | None, on_progress: OnProgress) -> list[Line]:
+def _runs(root: str, name: str, choice: Choice, corpora: Sequence[str]) -> list[Run | Derived]:
+    wanted = experiment(name)
+    if choice.protocol:
+        protocol(choice.protocol)  # which names the known ones
+    runs = wanted.plan(present(root, wanted, corpora), choice)
+    if not runs:
+        raise ConfigurationError(
+            f"Nothing of {name} can be run with these corpora, --columns, --protocol and --initial: leave some out."
+        )
+    return runs
+
+
+def _configs(runs: Sequence[Run | Derived]) -> dict[str, RunConfig]:
+    """What these runs are made of, by fingerprint."""
+    of = [config for run in runs for config in ((run.config,) if isinstance(run, Run) else run.of)]
+    return {config.fingerprint(): config for config in of}
+
+
+def _train(
+    root: str,
+    name: str,
+    runs: Sequence[Run | Derived],
+    first_folds: int | None,
+    gpus: float,
+    on_progress: OnProgress,
+    on_planned: Callable[[Sequence[Planned]], None],
+) -> list[Line]:
+    """The lines of runs, in whatever order they end; the table has those that have ended so far."""
+    uri = join(place_of_table(root, name), "table.parquet")
+    configs = _configs(runs)
+    errors = missing_features(root, list(configs.values()))
+    ended, lines = set(errors), dict[int, list[Line]]()
+
+    def write() -> None:
+        for number, run in enumerate(runs):
+            if number not in lines and ended.issuperset(_configs([run])):
+                lines[number] = _lines(root, run, errors)
+        table = to_table(name, [line for number in sorted(lines) for line in lines[number]])
+        storage.write_table(uri, table, schema.REPRODUCTIONS)
+
+    possible = [config for key, config in configs.items() if key not in errors]
+    planned = plan(root, possible, first_folds=first_folds, gpus=gpus)
+    if any(one.seconds for one in planned):
+        on_planned(planned)
+    planned.sort(key=lambda one: -max(one.seconds, default=0.0))
+    possible = [one.config for one in planned]
+
+    def on_found(number: int, found: Found) -> None:
+        key = possible[number].fingerprint()
+        if isinstance(found, RayseeError):
+            errors[key] = found
+        ended.add(key)
+        write()
+
+    train_all(
+        root,
+        possible,
+        seconds_a_row=[one.seconds_a_row for one in planned],
+        first_folds=first_folds,
+        gpus=gpus,
+        on_progress=on_progress,
+        on_found=on_found,
+    )
+    write()
+    return [line for number in range(len(runs)) for line in lines[number]]
+
+
+def _lines(root: str, run: Run | Derived, errors: Mapping[str, RayseeError]) -> list[Line]:
+    """What a run says; that it is owed, and why, where it is one of `errors` or not trained yet."""
     claims = run.claims if isinstance(run, Run) else (run.claim,)
-    configs = (run.config,) if isinstance(run, Run) else run.of
+    configs = list(_configs([run]).values())
     try:
-        if fit is not None:
-            for config in configs:
-                _extract_missing(root, config)
-                fit(root, config, on_progress=on_progress)
+        for config in configs:
+            if config.fingerprint() in errors:
+                raise errors[config.fingerprint()]
         found = [find(root, config) for config in configs]
         if isinstance(run, Derived):
             value = run.compute(_examples_of_same(found))
             return [Line(found[0].config, run.claim, value, 0, 0.0, place_of(found[0]), _outcome(found[0])[1])]
         outcome, remark = _outcome(found[0])
-        seconds = sum(fold["wall_s"] for fold in outcome.folds)
+        seconds = sum(fold.wall_s for fold in outcome.folds)
         return [
             Line(
                 config=found[0].config,
@@ -129,25 +215,18 @@ def _lines(root: str, run: Run | Derived, fit: Callable[..., Any] | None, on_pro
         return [Line(configs[0], claim, None, 0, 0.0, "", f"owed: {error}") for claim in claims]
 
 
-def _extract_missing(root: str, config: RunConfig) -> None:
-    """Nothing happens where the features of this manifest are there."""
-    for features in filter(None, (config.features, config.augmented)):
-        for corpus in config.corpora:
-            extract(root, corpus, [features])
-
-
 def _outcome(inputs: Inputs) -> tuple[Outcome, str]:
     """What the run has, and a remark where it is not finished. ConfigurationError where nothing is trained yet."""
     place = place_of(inputs)
     folds = _finished_folds(place)
-    said = together(folds, "predictions.parquet", schema.PREDICTIONS)
+    said = finished.together(folds, "predictions.parquet", schema.PREDICTIONS)
     labels = said["labels"][0].as_py()
     examples = None
     if _has_examples(folds):
         pieces = _examples(inputs)
         examples = summarise(pieces.filter(pc.equal(pieces["part"], "test")), labels)
     remark = "" if receipts.read(place) else f"({len(folds)} trainings so far)"
-    return Outcome(summarise(said, labels), examples, [read_fold(fold) for fold in folds]), remark
+    return Outcome(summarise(said, labels), examples, [finished.read(fold) for fold in folds]), remark
 
 
 def _examples_of_same(runs: Sequence[Inputs]) -> list[pa.Table]:
@@ -161,7 +240,7 @@ def _examples_of_same(runs: Sequence[Inputs]) -> list[pa.Table]:
 
 
 def _examples(inputs: Inputs) -> pa.Table:
-    return together(_finished_folds(place_of(inputs)), "examples.parquet", schema.EXAMPLES)
+    return finished.together(_finished_folds(place_of(inputs)), "examples.parquet", schema.EXAMPLES)
 
 
 def _has_examples(folds: Sequence[str]) -> bool:
@@ -169,9 +248,7 @@ def _has_examples(folds: Sequence[str]) -> bool:
 
 
 def _finished_folds(place: str) -> list[str]:
-    folder = join(place, "folds")
-    folds = [join(folder, name) for name in sorted(storage.names(folder)) if name.startswith("repeat-")]
-    done = [fold for fold in folds if receipts.NAME in storage.names(fold)]
+    done = finished.finished(place)
     if not done:
         raise ConfigurationError("not trained yet.")
     return done

@@ -1,21 +1,22 @@
-"""A cross-validated training run: one Ray task a fold and repeat, each with a receipt of its own."""
+"""Cross-validated training runs: one Ray task a fold and repeat, each with a receipt of its own.
 
-import dataclasses
-import json
+The trainings of several runs share the cluster, the longest first, so that no GPU waits for the last fold of a run.
+"""
+
+import collections
 import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import ray
-import safetensors.torch
-import torch
 
 from raysee import lake, receipts, schema, storage
 from raysee.config import RunConfig, fingerprint
 from raysee.distributed.cluster import connect, explained
-from raysee.errors import ConfigurationError, RayseeError
+from raysee.distributed.fold_tasks import fit_task, tune_task
+from raysee.errors import ConfigurationError, RayseeError, StorageError
 from raysee.evaluation.folds import FINAL, Fold
 from raysee.evaluation.metrics import summarise
 from raysee.evaluation.protocols import protocol
@@ -24,13 +25,14 @@ from raysee.models.alexnet import load_pretrained
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 from raysee.storage import join
-from raysee.training import card, classifier
-from raysee.training.fit import FoldResult, fit_fold
+from raysee.training import card, finished
+from raysee.training.finished import FoldReceipt
 from raysee.training.inputs import Inputs, find
-from raysee.training.predictions import example_predictions, predictions
+from raysee.training.schedule import rows_of, wants_more
 from raysee.training.work import Work, prepare
 
-_TUNING = "tuning.json"
+#: Of a run: what it has become, why it failed, or None where only some of its folds were asked for.
+Found = Stage | RayseeError | None
 
 
 def train(
@@ -47,62 +49,89 @@ def train(
     receipt are not fitted again. Classifiers are evaluated and not delivered.
     Raises ConfigurationError for unknown names, missing features, or a corpus that the protocol cannot split.
     """
-    began = time.perf_counter()
-    inputs = find(storage.normalise(root), config)
-    place, identity = place_of(inputs), inputs.identity
-    if not overwrite and (found := receipts.find(place, "train", fingerprint(identity), identity)):
-        return Stage(place, found, found=True)
-    work, folds = prepare(inputs)
-    todo = _trainings(inputs.config, folds)
-    _check(work, gpus)
-    if overwrite:
-        receipts.clear(place, "train")
-    receipts.claim(place, "train", fingerprint(identity), identity)
-    _fit_missing(place, work, folds, todo, gpus, on_progress)
-
-    clips, seen, labels = work.clips, work.seen, work.labels
-    tested = [_fold_place(place, fold, repeat) for fold, repeat in todo if fold.number != FINAL]
-    said = together(tested, "predictions.parquet", schema.PREDICTIONS)
-    storage.write_table(join(place, "predictions.parquet"), said, schema.PREDICTIONS)
-    summary = summarise(said, labels)._asdict()
-    fitted = [read_fold(_fold_place(place, fold, repeat)) for fold, repeat in todo]
-    if todo[0][0].number == FINAL:
-        data = storage.read_bytes(join(_fold_place(place, *todo[0]), "model.safetensors"))
-        card.deliver(place, inputs, data, fitted[0], clips, labels, summary)
-    receipt = Receipt(
-        stage="train",
-        fingerprint=fingerprint(identity),
-        config=identity,
-        inputs={f"{corpus} {config.features}": made.fingerprint for corpus, made in inputs.made.items()},
-        counts={"in": said.num_rows, "out": said.num_rows, "rejected": 0},
-        rejects={},
-        details={
-            "lake": inputs.root,
-            "labels": labels,
-            "metrics": summary,
-            "example_metrics": _example_metrics(tested, labels) if len(seen.clip) > len(clips) else None,
-            "synthetic": inputs.synthetic,
-            "work_s": sum(fold["wall_s"] for fold in fitted),
-        },
-        wall_s=time.perf_counter() - began,
-    )
-    return Stage(place, receipts.write(place, receipt), found=False)
+    (found,) = train_all(root, [config], gpus=gpus, overwrite=overwrite, on_progress=on_progress)
+    if isinstance(found, RayseeError):
+        raise found
+    assert found is not None
+    return found
 
 
-def fit_first_folds(
-    root: str, config: RunConfig, number: int, *, gpus: float = 0, on_progress: OnProgress = quiet
-) -> None:
-    """Fit what is missing of the first `number` folds of each repeat, as `train` does; it can go on from there."""
-    inputs = find(storage.normalise(root), config)
-    place, identity = place_of(inputs), inputs.identity
-    if receipts.find(place, "train", fingerprint(identity), identity):
-        return
-    work, folds = prepare(inputs)
-    _check(work, gpus)
-    receipts.claim(place, "train", fingerprint(identity), identity)
-    first = [fold.number for fold in folds if fold.number != FINAL][:number]
-    todo = [(fold, repeat) for fold, repeat in _trainings(inputs.config, folds) if fold.number in first]
-    _fit_missing(place, work, folds, todo, gpus, on_progress)
+def train_all(
+    root: str,
+    configs: Sequence[RunConfig],
+    *,
+    seconds_a_row: Sequence[float] = (),
+    first_folds: int | None = None,
+    gpus: float = 0,
+    overwrite: bool = False,
+    on_progress: OnProgress = quiet,
+    on_found: Callable[[int, Found], None] = lambda number, found: None,
+) -> list[Found]:
+    """Do what `train` does for several runs at once; the error of one does not stop the others.
+
+    `seconds_a_row` says how fast each run's network learns, so that the longest trainings of different networks come
+    first (see plan.py). With `first_folds` only so many folds of each repeat are fitted; a later call goes on from
+    there. `on_progress` counts the trainings of the runs that have begun, `on_found` is told the number of a run that
+    has ended.
+    Raises StorageError where the lake does not answer: what has been trained cannot be seen, and no run will do better;
+    and ConfigurationError where a GPU is asked for and there is none.
+    """
+    root = storage.normalise(root)
+    found: list[Found] = [None] * len(configs)
+    waiting = collections.deque(enumerate(configs))
+    running: dict[ray.ObjectRef, tuple[_Run, Fold, int]] = {}
+    counted = _Counted(on_progress, len(configs))
+
+    def end(number: int, what: Found) -> None:
+        found[number] = what
+        counted.end()
+        on_found(number, what)
+
+    try:
+        while waiting or running:
+            opened: list[_Run] = []
+            begun = len({run.number for run, _, _ in running.values()})
+            submitted = len(running)
+            while waiting and wants_more(begun + len(opened), submitted, _num_workers(gpus)):
+                number, config = waiting.popleft()
+                try:
+                    run = _open(root, number, config, first_folds, overwrite)
+                except StorageError:
+                    raise
+                except RayseeError as error:
+                    end(number, error)
+                    continue
+                if run.stage is not None:
+                    end(number, run.stage)
+                    continue
+                counted.begin(len(run.trainings), len(run.trainings) - len(run.missing))
+                if run.missing:
+                    opened.append(run)
+                    submitted += len(run.missing)
+                else:
+                    end(number, _finish(run))
+            running |= _start(opened, seconds_a_row, gpus, overwrite)
+            if not running:
+                continue
+            (ready,), _ = ray.wait(list(running), num_returns=1)
+            run, fold, repeat = running.pop(ready)
+            try:
+                with explained():
+                    fitted = ray.get(ready)
+            except StorageError:
+                raise
+            except RayseeError as error:
+                _cancel(task for task, (its, _, _) in running.items() if its is run)
+                running = {task: one for task, one in running.items() if one[0] is not run}
+                end(run.number, error)
+                continue
+            run.missing.remove((fold.number, repeat))
+            counted.training(fitted)
+            if not run.missing:
+                end(run.number, _finish(run))
+    finally:
+        _cancel(running)
+    return found
 
 
 def place_of(inputs: Inputs) -> str:
@@ -110,150 +139,168 @@ def place_of(inputs: Inputs) -> str:
     return lake.run(inputs.root, inputs.config, fingerprint(inputs.identity))
 
 
-def _trainings(config: RunConfig, folds: list[Fold]) -> list[tuple[Fold, int]]:
-    """Fold and repeat of each training; the delivered model is fitted once, and first: it is the longest."""
-    tested = [(fold, repeat) for repeat in range(config.repeats) for fold in folds if fold.number != FINAL]
-    delivered = config.deliver and config.model in MODELS
-    return [*([(folds[-1], 0)] if delivered else []), *tested]
+def trainings_of(config: RunConfig, folds: Sequence[Fold], first_folds: int | None = None) -> list[tuple[Fold, int]]:
+    """Fold and repeat of each training, that of the delivered model first; or those of the first folds alone."""
+    tested = [fold for fold in folds if fold.number != FINAL]
+    trainings = [(fold, repeat) for repeat in range(config.repeats) for fold in tested[:first_folds]]
+    delivered = config.deliver and config.model in MODELS and first_folds is None
+    return [*([(folds[-1], 0)] if delivered else []), *trainings]
 
 
-def _fold_place(place: str, fold: Fold, repeat: int) -> str:
-    name = "final" if fold.number == FINAL else f"repeat-{repeat}-fold-{fold.number:02d}"
-    return join(place, "folds", name)
-
-
-def together(folds: list[str], name: str, kind: pa.Schema) -> pa.Table:
-    """A table of all folds."""
-    return pa.concat_tables(storage.read_table(join(fold, name), kind) for fold in folds)
-
-
-def read_fold(place: str) -> dict[str, Any]:
-    receipt: dict[str, Any] = json.loads(storage.read_bytes(join(place, receipts.NAME)))
-    return receipt
-
-
-def _check(work: Work, gpus: float) -> None:
-    """Find what every training would break on before anything is written or deleted."""
-    if work.initial is not None:
-        load_pretrained(build(work.config, work.clips.shape, len(work.labels)), work.initial)
-    if not gpus:
-        return
+def check_gpus(gpus: float) -> None:
+    """Connect to Ray; ConfigurationError where a GPU is asked for and there is none."""
     connect()
-    if not ray.cluster_resources().get("GPU"):
+    if gpus and not ray.cluster_resources().get("GPU"):
         raise ConfigurationError("A GPU was asked for and the cluster has none: leave --gpus out to train on CPUs.")
 
 
-def _fit_missing(
-    place: str,
-    work: Work,
-    folds: list[Fold],
-    trainings: list[tuple[Fold, int]],
-    gpus: float,
-    on_progress: OnProgress,
-) -> None:
-    missing = [
-        (fold, repeat)
-        for fold, repeat in trainings
-        if not storage.exists(join(_fold_place(place, fold, repeat), receipts.NAME))
-    ]
-    on_progress(len(trainings) - len(missing), len(trainings), "")
-    if not missing:
-        return
-    connect()
-    shared = ray.put(work)
-    with explained():
-        parameters = _tuned(place, work, shared, folds)
-    resources = {"num_gpus": gpus} if gpus else {"num_cpus": 1}
-    waiting = [
-        _fit_task.options(**resources).remote(place, shared, fold, repeat, parameters) for fold, repeat in missing
-    ]
-    try:
-        with explained():
-            while waiting:
-                (ready,), waiting = ray.wait(waiting)
-                fitted = ray.get(ready)
-                remark = "" if fitted["uar"] is None else f"UAR of fold {fitted['fold']}: {fitted['uar']:.1%}"
-                on_progress(len(trainings) - len(waiting), len(trainings), remark)
-    finally:
-        for task in waiting:
-            ray.cancel(task, force=True)
+def _num_workers(gpus: float) -> int:
+    """How many trainings there is room for; 0 before Ray is needed."""
+    if not ray.is_initialized():
+        return 0
+    resources = ray.cluster_resources()
+    return int(resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 0))
 
 
-def _tuned(place: str, work: Work, shared: ray.ObjectRef, folds: list[Fold]) -> dict[str, float] | None:
-    """A classifier's parameters where the protocol searches them on the folds that it reports: on all of them."""
-    config = work.config
-    if config.model not in CLASSIFIERS or protocol(config.protocol).tune != "test-folds":
-        return None
-    uri = join(place, "folds", _TUNING)
-    if storage.exists(uri):
-        chosen: dict[str, float] = json.loads(storage.read_bytes(uri))
-        return chosen
-    chosen = ray.get(_tune_task.remote(shared, folds))
-    storage.write_bytes(uri, (json.dumps(chosen) + "\n").encode())
-    return chosen
+@dataclass
+class _Run:
+    """A run that has begun. `missing` are the folds and repeats of its trainings that have no receipt yet."""
+
+    number: int
+    inputs: Inputs
+    place: str
+    began: float
+    stage: Stage | None = None  # where it was finished before
+    work: Work | None = None  # until its trainings start, which have it from the object store
+    shared: ray.ObjectRef | None = None
+    folds: list[Fold] = field(default_factory=list)
+    trainings: list[tuple[Fold, int]] = field(default_factory=list)
+    missing: set[tuple[int, int]] = field(default_factory=set)
+    whole: bool = True
 
 
-@ray.remote(num_cpus=1, max_retries=3)  # type: ignore[untyped-decorator]
-def _tune_task(work: Work, folds: list[Fold]) -> dict[str, float]:
-    return classifier.tune(work.config, work.clips, work.labels, folds)
+class _Counted:
+    """Trainings, and the runs that have ended where there are several."""
+
+    def __init__(self, on_progress: OnProgress, num_runs: int) -> None:
+        self._on_progress, self._num_runs = on_progress, num_runs
+        self._done = self._total = self._ended = 0
+
+    def begin(self, trainings: int, done: int) -> None:
+        self._total += trainings
+        self._done += done
+        self._say("")
+
+    def training(self, fitted: FoldReceipt) -> None:
+        self._done += 1
+        self._say("" if fitted.uar is None else f"UAR of fold {fitted.fold}: {fitted.uar:.1%}")
+
+    def end(self) -> None:
+        self._ended += 1
+
+    def _say(self, remark: str) -> None:
+        runs = f"{self._ended} of {self._num_runs} runs " if self._num_runs > 1 else ""
+        self._on_progress(self._done, self._total, runs + remark)
 
 
-@ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
-def _fit_task(place: str, work: Work, fold: Fold, repeat: int, parameters: dict[str, float] | None) -> dict[str, Any]:
-    torch.set_num_threads(1)  # the order of additions, and so the numbers, must not depend on the machine
-    config, clips, labels = work.config, work.clips, work.labels
-    if config.model in CLASSIFIERS:
-        result = classifier.fit_fold(config, clips, labels, fold, repeat, parameters)
-    else:
-        device = "cuda" if ray.get_gpu_ids() else "cpu"
-        result = fit_fold(
-            config, clips, labels, fold, repeat, altered=work.altered, initial=work.initial, device=device
-        )
-    return _write_fold(_fold_place(place, fold, repeat), work, fold, result)
-
-
-def _write_fold(place: str, work: Work, fold: Fold, result: FoldResult) -> dict[str, Any]:
-    clips, seen, labels = work.clips, work.seen, work.labels
-    _check_finite(work.config, fold, result)
-    uar = None
-    if fold.number == FINAL:
-        storage.write_bytes(join(place, "model.safetensors"), safetensors.torch.save(result.weights))
-    else:
-        said = predictions(work.config, clips, seen, labels, fold, result)
-        storage.write_table(join(place, "predictions.parquet"), said, schema.PREDICTIONS)
-        uar = summarise(said, labels).uar_mean_of_folds
-        if len(seen.clip) > len(clips):
-            table = example_predictions(clips, seen, labels, fold, result)
-            storage.write_table(join(place, "examples.parquet"), table, schema.EXAMPLES)
-    receipt = {
-        "fold": result.fold,
-        "repeat": result.repeat,
-        "seed": result.seed,
-        "chosen_epoch": result.chosen_epoch,
-        "parameters": result.parameters,
-        "uar": uar,
-        "examples": {"train": len(fold.train), "validation": len(fold.validation), "test": len(fold.test)},
-        "test_speakers": sorted({clips.speakers[clip] for clip in seen.clip[fold.test].tolist()}),
-        "mean": result.statistics.mean.tolist() if result.statistics else None,
-        "std": result.statistics.std.tolist() if result.statistics else None,
-        "curve": [dataclasses.asdict(epoch) for epoch in result.curve],
-        "wall_s": result.wall_s,
+def _open(root: str, number: int, config: RunConfig, first_folds: int | None, overwrite: bool) -> _Run:
+    """Find what a run has and what it lacks, and whatever would break each of its trainings, before it is claimed."""
+    began = time.perf_counter()
+    inputs = find(root, config)
+    place, identity = place_of(inputs), inputs.identity
+    run = _Run(number, inputs, place, began)
+    if not overwrite and (stage := receipts.find(place, "train", fingerprint(identity), identity)):
+        run.stage = Stage(place, stage, found=True)
+        return run
+    work, folds = prepare(inputs)
+    if work.initial is not None:
+        load_pretrained(build(work.config, work.clips.shape, len(work.labels)), work.initial)
+    run.work, run.folds, run.whole = work, folds, first_folds is None
+    run.trainings = trainings_of(inputs.config, folds, first_folds)
+    run.missing = {
+        (fold.number, repeat)
+        for fold, repeat in run.trainings
+        if overwrite or not finished.is_finished(finished.folder(place, fold.number, repeat))
     }
-    storage.write_bytes(join(place, receipts.NAME), (json.dumps(receipt, indent=2) + "\n").encode())
-    return receipt
+    return run
 
 
-def _check_finite(config: RunConfig, fold: Fold, result: FoldResult) -> None:
-    """RayseeError where the last step, whose loss nobody has seen, led to weights or answers that are no numbers."""
-    said = np.isfinite(result.probabilities).all() and np.isfinite(result.validation).all()
-    if not said or not all(torch.isfinite(weight).all() for weight in result.weights.values()):
-        raise RayseeError(
-            f"The model of fold {fold.number}, repeat {result.repeat} has weights or answers that are NaN or infinite: "
-            f"lower the learning rate (it is {config.training.learning_rate:g})."
+def _start(
+    opened: Sequence[_Run], seconds_a_row: Sequence[float], gpus: float, overwrite: bool
+) -> dict[ray.ObjectRef, tuple[_Run, Fold, int]]:
+    """Claim the places of runs and submit what they lack, the longest trainings first: Ray starts them in order."""
+    if not opened:
+        return {}
+    check_gpus(gpus)
+    todo: list[tuple[float, _Run, Fold, int]] = []
+    parameters: dict[int, ray.ObjectRef | None] = {}
+    for run in opened:
+        assert run.work is not None
+        identity, config = run.inputs.identity, run.work.config
+        if overwrite:
+            receipts.clear(run.place, "train")
+        receipts.claim(run.place, "train", fingerprint(identity), identity)
+        factor = seconds_a_row[run.number] if seconds_a_row else 1.0
+        for fold, repeat in run.trainings:
+            if (fold.number, repeat) in run.missing:
+                todo.append((factor * rows_of(config.training.epochs, run.work.seen.length, fold), run, fold, repeat))
+        run.shared, run.work = ray.put(run.work), None
+        searched = config.model in CLASSIFIERS and protocol(config.protocol).tune == "test-folds"
+        parameters[run.number] = tune_task.remote(run.place, run.shared, run.folds) if searched else None
+    todo.sort(key=lambda one: -one[0])
+    resources = {"num_gpus": gpus} if gpus else {"num_cpus": 1}
+    return {
+        fit_task.options(**resources).remote(run.place, run.shared, fold, repeat, parameters[run.number]): (
+            run,
+            fold,
+            repeat,
         )
+        for _, run, fold, repeat in todo
+    }
+
+
+def _cancel(tasks: Iterable[ray.ObjectRef]) -> None:
+    for task in tasks:
+        ray.cancel(task, force=True)
+
+
+def _finish(run: _Run) -> Stage | None:
+    """Write what the trainings of a run say together, and its receipt, where all of them were asked for."""
+    if not run.whole:
+        return None
+    work: Work = run.work or ray.get(run.shared)
+    inputs, place, identity = run.inputs, run.place, run.inputs.identity
+    clips, labels = work.clips, work.labels
+    places = {(fold.number, repeat): finished.folder(place, fold.number, repeat) for fold, repeat in run.trainings}
+    tested = [its for (number, _), its in places.items() if number != FINAL]
+    said = finished.together(tested, "predictions.parquet", schema.PREDICTIONS)
+    storage.write_table(join(place, "predictions.parquet"), said, schema.PREDICTIONS)
+    summary = summarise(said, labels)._asdict()
+    fitted = {key: finished.read(its) for key, its in places.items()}
+    if (FINAL, 0) in fitted:
+        data = storage.read_bytes(join(places[FINAL, 0], "model.safetensors"))
+        card.deliver(place, inputs, data, fitted[FINAL, 0], clips, labels, summary)
+    receipt = Receipt(
+        stage="train",
+        fingerprint=fingerprint(identity),
+        config=identity,
+        inputs={f"{corpus} {inputs.config.features}": made.fingerprint for corpus, made in inputs.made.items()},
+        counts={"in": said.num_rows, "out": said.num_rows, "rejected": 0},
+        rejects={},
+        details={
+            "lake": inputs.root,
+            "labels": labels,
+            "metrics": summary,
+            "example_metrics": _example_metrics(tested, labels) if len(work.seen.clip) > len(clips) else None,
+            "synthetic": inputs.synthetic,
+            "work_s": sum(one.wall_s for one in fitted.values()),
+        },
+        wall_s=time.perf_counter() - run.began,
+    )
+    return Stage(place, receipts.write(place, receipt), found=False)
 
 
 def _example_metrics(folds: list[str], labels: list[str]) -> dict[str, Any]:
     """The figures of the tested examples, each by itself."""
-    said = together(folds, "examples.parquet", schema.EXAMPLES)
+    said = finished.together(folds, "examples.parquet", schema.EXAMPLES)
     return summarise(said.filter(pc.equal(said["part"], "test")), labels)._asdict()

@@ -1,6 +1,5 @@
 """What each worker of a large training does: PyTorch's DistributedDataParallel makes them step as one."""
 
-import dataclasses
 import time
 from typing import Any
 
@@ -115,7 +114,7 @@ def _train(given: dict[str, Any], store: Store, blocks: Blocks) -> dict[str, Any
         "seed": seed,
         "workers": num_workers,
         "chosen_epoch": course.chosen_epoch,
-        "curve": [dataclasses.asdict(epoch) for epoch in course.curve],
+        "curve": course.curve,
         "probabilities": probabilities,
         "weights": safetensors.torch.save(kept),
         "wall_s": time.perf_counter() - began,

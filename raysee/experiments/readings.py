@@ -1,12 +1,13 @@
 """What is read off a training run to stand beside a published figure."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from raysee.errors import ConfigurationError
 from raysee.evaluation.metrics import Summary
+from raysee.training.finished import FoldReceipt
 
 
 class Value(NamedTuple):
@@ -23,7 +24,7 @@ class Outcome(NamedTuple):
 
     clips: Summary
     examples: Summary | None
-    folds: list[dict[str, Any]]
+    folds: list[FoldReceipt]
 
 
 Reading = Callable[[Outcome], Value]
@@ -45,7 +46,7 @@ def _of_examples(read: Callable[[Summary], Value]) -> Reading:
     return lambda outcome: read(outcome.examples or outcome.clips)
 
 
-def _of_folds(read: Callable[[dict[str, Any]], float]) -> Reading:
+def _of_folds(read: Callable[[FoldReceipt], float]) -> Reading:
     return lambda outcome: Value(float(np.mean([read(fold) for fold in outcome.folds])))
 
 
@@ -72,8 +73,8 @@ READINGS: dict[str, Reading] = {
     "accuracy": _of_clips(_accuracy),
     "example UAR": _of_examples(_uar),
     "example accuracy": _of_examples(_accuracy),
-    "training accuracy": _of_folds(lambda fold: fold["curve"][-1]["train_accuracy"]),
-    "training seconds": _of_folds(lambda fold: fold["wall_s"]),
+    "training accuracy": _of_folds(lambda fold: fold.curve[-1].train_accuracy),
+    "training seconds": _of_folds(lambda fold: fold.wall_s),
     **{f"accuracy, {condition}": _of_clips(_heard(condition, "accuracy")) for condition in CONDITIONS},
     **{f"example accuracy, {condition}": _of_examples(_heard(condition, "accuracy")) for condition in CONDITIONS},
 }

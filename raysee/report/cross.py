@@ -14,7 +14,6 @@ from raysee import emotions, receipts, storage
 from raysee.config import RunConfig
 from raysee.corpora.manifest import utterances_of
 from raysee.errors import ConfigurationError
-from raysee.evaluation.folds import FINAL
 from raysee.evaluation.protocols import protocol
 from raysee.models import MODELS
 from raysee.receipts import Receipt
@@ -22,8 +21,10 @@ from raysee.report.experiment import otherwise
 from raysee.report.figures import FAINT, INK, Curve, Picture, as_picture, learning_curves, new_figure
 from raysee.report.provenance import provenance
 from raysee.report.template import render
-from raysee.report.training import FoldReceipt, finished_folds, read_fold
+from raysee.training import finished
+from raysee.training.finished import FoldReceipt
 
+WITHIN = "strict"  # the protocol of the figure within a corpus
 _FRAME = "#E08A3C"
 _MOST_WITH_INTERVALS = 8  # columns whose cells have room for a second line
 _OTHERS, _ITSELF = "all the others", "itself"
@@ -95,7 +96,7 @@ def write_cross(uri: str, asked: Asked, cells: pa.Table, place: str, receipt: Re
         "cross.html",
         asked=asked,
         protocol=protocol(asked.config.protocol),
-        within=protocol("strict"),
+        within=protocol(WITHIN),
         otherwise=otherwise(asked.config),
         is_network=asked.config.model in MODELS,
         classes=[one for one in emotions.scheme_classes(asked.config.scheme) if _has(asked, one)],
@@ -144,7 +145,7 @@ def _runs(rows: Sequence[Mapping[str, Any]]) -> dict[str, ShownRun]:
             labels = receipt.details["labels"]
             config = RunConfig.model_validate(receipt.config["config"])
             synthetic = bool(receipt.details["synthetic"])
-            folds = [fold for fold in map(read_fold, finished_folds(place)) if fold.fold != FINAL]
+            folds = [finished.read(fold) for fold in finished.finished(place)]
             runs[place] = ShownRun(
                 anchor=f"run-{len(runs) + 1}",
                 title=f"{title}, {len(labels)} classes",

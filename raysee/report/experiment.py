@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from raysee import lake, receipts, schema, storage
 from raysee.config import RunConfig
-from raysee.evaluation.folds import FINAL
 from raysee.evaluation.metrics import summarise
 from raysee.evaluation.protocols import Protocol, protocol
 from raysee.experiments import experiment
@@ -22,8 +21,10 @@ from raysee.receipts import Receipt
 from raysee.report.figures import Curve, Picture, learning_curves
 from raysee.report.published import KEESING_2020, KEESING_CLASSES_AND_FOLDS
 from raysee.report.template import render
-from raysee.report.training import FoldReceipt, finished_folds, read_fold, spectrograms_beside
+from raysee.report.training import spectrograms_beside
 from raysee.storage import join
+from raysee.training import finished
+from raysee.training.finished import FoldReceipt
 
 _TABLE_3 = "keesing2020"
 
@@ -150,7 +151,7 @@ def _runs(root: str, lines: Sequence[Line]) -> dict[str, ShownRun]:
 def _run(root: str, place: str, config: RunConfig, anchor: str) -> ShownRun:
     receipt = receipts.read(place)
     synthetic = _features_are_synthetic(root, config) if receipt is None else bool(receipt.details["synthetic"])
-    tested = {fold: told for fold in finished_folds(place) if (told := read_fold(fold)).fold != FINAL}
+    tested = {fold: finished.read(fold) for fold in finished.finished(place)}
     return ShownRun(
         anchor=anchor,
         config=config,

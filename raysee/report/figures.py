@@ -99,9 +99,10 @@ def draw_shares(
 
 def learning_curves(folds: Sequence[Curve], final: Curve | None, *, synthetic: bool) -> Picture:
     """Training loss, and validation UAR where there is one, of every fold and of the delivered model, if any."""
-    validated = all(epoch.validation_uar is not None for fold in folds for epoch in fold.epochs)
+    curves = [*folds, *([final] if final else [])]
+    validated = all(epoch.validation_uar is not None for curve in curves for epoch in curve.epochs)
     figure, panels = new_figure(9.4 if validated else 5.4, 3.1, 2 if validated else 1, synthetic)
-    for curve in [*folds, *([final] if final else [])]:
+    for curve in curves:
         line, dot, width = (ACCENT, ACCENT, 1.8) if curve is final else (FAINT, "#6E6E6E", 0.9)
         numbers = [epoch.epoch for epoch in curve.epochs]
         series = [[epoch.train_loss for epoch in curve.epochs]]
@@ -113,11 +114,12 @@ def learning_curves(folds: Sequence[Curve], final: Curve | None, *, synthetic: b
     for axes, title in zip(panels, ("training loss", "validation UAR (%)"), strict=False):
         axes.set_title(title, fontsize=9, loc="left")
         axes.set_xlabel("epoch", fontsize=9)
-        axes.set_xlim(0.5, max(len(curve.epochs) for curve in folds) + 0.5)
+        axes.set_xlim(0.5, max(len(curve.epochs) for curve in curves) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
         axes.grid(alpha=0.25)
-    named: dict[str, Artist] = {"folds": panels[0].lines[0], "chosen epoch": panels[0].collections[0]}
+    named: dict[str, Artist] = {"folds": panels[0].lines[0]} if folds else {}
+    named["chosen epoch"] = panels[0].collections[0]
     if final:
         named["delivered model"] = panels[0].lines[-1]
     panels[0].legend(list(named.values()), list(named), fontsize=8, frameon=False)

@@ -37,13 +37,18 @@ def _gather(place: str, anchor: str) -> TrainingRun | ScoringRun:
             f"{place} holds no finished run (no {receipts.NAME}): "
             "check the spelling, or start its stage again to finish it."
         )
-    if receipt.stage not in ("train", "score"):
+    if receipt.stage not in ("train", "train-large", "score"):
         raise ConfigurationError(
             f"{place} was written by `raysee {receipt.stage}`: "
             "give the folder of a run of `raysee train` or `raysee score` instead."
         )
+    if receipt.stage == "train-large" and not receipt.details["metrics"]:
+        raise ConfigurationError(
+            f"{place} is one model that was fitted on all clips, which says nothing of how good it is: "
+            "give a run of `raysee train` without --workers."
+        )
     try:
-        if receipt.stage == "train":
+        if receipt.stage.startswith("train"):
             return training.gather(place, receipt, anchor)
         return scoring.gather(place, receipt, anchor)
     except ValidationError as error:

@@ -1,7 +1,6 @@
 """A training run as the page shows it."""
 
 import itertools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel
 from torch import nn
 
-from raysee import receipts, schema, storage
+from raysee import schema, storage
 from raysee.config import RunConfig, TrainingConfig
 from raysee.errors import ConfigurationError
 from raysee.evaluation.folds import FINAL
@@ -23,8 +22,8 @@ from raysee.report.examples import Example, examples
 from raysee.report.figures import Curve, Picture
 from raysee.report.network_figures import by_speaker, confusion_beside, filters, reliability
 from raysee.report.provenance import provenance
-from raysee.training import card
-from raysee.training.loop import Epoch
+from raysee.training import card, finished
+from raysee.training.finished import FoldReceipt
 
 
 class _Identity(BaseModel):
@@ -40,20 +39,9 @@ class _Details(BaseModel):
     lake: str
     labels: list[str]
     metrics: Summary
-    example_metrics: Summary | None
+    example_metrics: Summary | None = None
     synthetic: bool
     work_s: float
-
-
-class FoldReceipt(BaseModel):
-    """What the pages need of a training's own receipt. `curve` is empty for classifiers."""
-
-    fold: int
-    repeat: int
-    chosen_epoch: int
-    uar: float | None
-    test_speakers: list[str]
-    curve: list[Epoch]
 
 
 @dataclass(frozen=True)
@@ -72,7 +60,7 @@ class FoldRow:
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A cross-validation and its delivered model."""
+    """A cross-validation and its delivered model; or such a model alone, without `folds`."""
 
     anchor: str
     place: str
@@ -107,9 +95,10 @@ def gather(place: str, receipt: Receipt, anchor: str) -> TrainingRun:
     """Read what a training has left below `place` and draw its pictures."""
     identity = _Identity.model_validate(receipt.config)
     details = _Details.model_validate(receipt.details)
-    fitted = [read_fold(fold) for fold in finished_folds(place)]
-    tested = [one for one in fitted if one.fold != FINAL]
-    final = next((_curve(one) for one in fitted if one.fold == FINAL), None)
+    tested = [finished.read(fold) for fold in finished.finished(place)]
+    delivered = finished.folder(place, FINAL, 0)
+    final = _curve(finished.read(delivered)) if finished.is_finished(delivered) else None
+    learned = bool(tested[0].curve if tested else final)
     config, synthetic = identity.config, details.synthetic
     said = storage.read_table(storage.join(place, "predictions.parquet"), schema.PREDICTIONS)
     return TrainingRun(
@@ -126,9 +115,7 @@ def gather(place: str, receipt: Receipt, anchor: str) -> TrainingRun:
         confusion=figures.confusion(details.metrics.confusion, details.labels, synthetic=synthetic),
         beside=_beside(config, details),
         curves=(
-            figures.learning_curves([_curve(one) for one in tested], final, synthetic=synthetic)
-            if tested[0].curve
-            else None
+            figures.learning_curves([_curve(one) for one in tested], final, synthetic=synthetic) if learned else None
         ),
         filters=_filters(place, config, synthetic),
         speakers=_speakers(said, details),
@@ -137,7 +124,7 @@ def gather(place: str, receipt: Receipt, anchor: str) -> TrainingRun:
         provenance=[
             *provenance(place, receipt),
             ("seed", str(config.training.seed)),
-            *(_learning(config.training) if tested[0].curve else []),
+            *(_learning(config.training) if learned else []),
             ("all trainings together", f"{details.work_s:,.0f} s on their workers"),
         ],
     )
@@ -222,18 +209,6 @@ def _price(leaky: TrainingRun, clean: TrainingRun) -> str:
         f"which leaks {leaky.protocol.leaks}, and {100 * low:.1f} % under {clean.protocol.name}, a difference of "
         f"{100 * (high - low):+.1f} points.{caveat}"
     )
-
-
-def finished_folds(place: str) -> list[str]:
-    """Where the finished trainings of a run lie, the delivered model's too."""
-    folder = storage.join(place, "folds")
-    folds = [storage.join(folder, name) for name in sorted(storage.names(folder)) if not name.endswith(".json")]
-    return [fold for fold in folds if storage.exists(storage.join(fold, receipts.NAME))]
-
-
-def read_fold(place: str) -> FoldReceipt:
-    """The receipt of a finished training."""
-    return FoldReceipt.model_validate(json.loads(storage.read_bytes(storage.join(place, receipts.NAME))))
 
 
 def _rows(tested: Sequence[FoldReceipt]) -> list[FoldRow]:

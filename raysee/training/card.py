@@ -21,6 +21,7 @@ from raysee.evaluation.standardise import Statistics
 from raysee.features import FrontEnd, front_end
 from raysee.models import build, network
 from raysee.training.clips import Clips
+from raysee.training.finished import FoldReceipt
 from raysee.training.inputs import Inputs
 
 
@@ -77,7 +78,7 @@ def deliver(
     place: str,
     inputs: Inputs,
     data: bytes,
-    fitted: dict[str, Any],
+    fitted: FoldReceipt,
     clips: Clips,
     labels: list[str],
     metrics: dict[str, Any],
@@ -106,11 +107,11 @@ def deliver(
         shape=list(clips.shape),
         config=config,
         protocol=protocol(config.protocol),
-        chosen_epoch=fitted["chosen_epoch"],
+        chosen_epoch=fitted.chosen_epoch,
         front_end=made_by.model_dump(),
         front_end_fingerprint=made_by.fingerprint(),
-        mean=fitted["mean"],
-        std=fitted["std"],
+        mean=fitted.mean,
+        std=fitted.std,
         corpora=trained,
         synthetic=inputs.synthetic,
         metrics=metrics,

@@ -141,22 +141,28 @@ def contents(part: Part) -> Contents:
     )
 
 
+def prepare_outlined(inputs: Inputs, parts: Sequence[Part], held: Sequence[Contents]) -> tuple[Work, list[Fold]]:
+    """What `prepare` gives, but for the values of the clips."""
+    outlines: dict[bool, list[pa.Table]] = {False: [], True: []}
+    for part, its in zip(parts, held, strict=True):
+        outlines[part.altered].append(_without_values(its))
+    shape = next((its.shape for its in held if its.clip_ids), ())
+    tables = {altered: pa.concat_tables(its) for altered, its in outlines.items() if its}
+    return prepare(_Outlined(**vars(inputs), outlines=tables, shape=shape))
+
+
 def outline(inputs: Inputs, parts: Sequence[Part], held: Sequence[Contents]) -> Store:
     """Where the examples of the model that is delivered lie, of parts and what they hold.
 
     Raises ConfigurationError as `prepare` does.
     """
-    outlines: dict[bool, list[pa.Table]] = {False: [], True: []}
     lying: dict[bool, list[tuple[str, int, int, int]]] = {False: [], True: []}
     for number, (part, its) in enumerate(zip(parts, held, strict=True)):
-        outlines[part.altered].append(_without_values(its))
         lying[part.altered] += [
             (clip_id, number, row, length)
             for row, (clip_id, length) in enumerate(zip(its.clip_ids, its.lengths, strict=True))
         ]
-    shape = next((its.shape for its in held if its.clip_ids), ())
-    tables = {altered: pa.concat_tables(its) for altered, its in outlines.items() if its}
-    work, folds = prepare(_Outlined(**vars(inputs), outlines=tables, shape=shape))
+    work, folds = prepare_outlined(inputs, parts, held)
     kept = {False: set(work.clips.clip_ids), True: set(work.altered.clip_ids if work.altered else ())}
     found = [
         # In the order of `load`, which sorts what has one of the labels by its id.

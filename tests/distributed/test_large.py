@@ -31,13 +31,15 @@ from raysee.corpora.manifest import manifest, utterances_of
 from raysee.distributed.feed import Feed, load, prepare_worker
 from raysee.distributed.large import reason, train_large
 from raysee.errors import ConfigurationError, RayseeError, StorageError
+from raysee.evaluation.folds import FINAL
 from raysee.evaluation.moments import statistics
 from raysee.evaluation.protocols import protocol
 from raysee.features import front_end
 from raysee.models import MODELS
 from raysee.receipts import Receipt, Stage
-from raysee.training import card, fit
+from raysee.training import card, finished, fit
 from raysee.training.batches import Batches
+from raysee.training.finished import FoldReceipt
 from raysee.training.fit import FoldResult, fit_fold
 from raysee.training.inputs import find
 from raysee.training.store import contents, find_parts, outline
@@ -126,6 +128,10 @@ def weights(stage: Stage) -> bytes:
     return storage.read_bytes(storage.join(stage.place, "model.safetensors"))
 
 
+def fitted(stage: Stage) -> FoldReceipt:
+    return finished.read(finished.folder(stage.place, FINAL, 0))
+
+
 def local(uri: str) -> pathlib.Path:
     return pathlib.Path(uri.removeprefix("file://"))
 
@@ -190,15 +196,15 @@ def test_the_shares_of_three_workers_are_the_batches_of_one_process(
 
 def test_two_workers_are_one_process_with_the_same_batches(two_workers: Stage, one_process: FoldResult) -> None:
     assert two_workers.receipt.details["workers"] == 2
-    curve = two_workers.receipt.details["curve"]
+    curve = fitted(two_workers).curve
     assert len(curve) == len(one_process.curve) == 4
     for ours, its in zip(curve, one_process.curve, strict=True):
-        assert ours["train_loss"] == pytest.approx(its.train_loss, rel=1e-4)
-        assert ours["train_accuracy"] == pytest.approx(its.train_accuracy)
-        assert ours["validation_loss"] == pytest.approx(its.validation_loss, rel=1e-4)
-        assert ours["validation_uar"] == pytest.approx(its.validation_uar)
-    assert curve[-1]["train_loss"] < 0.8 * curve[0]["train_loss"], "it learns"
-    assert two_workers.receipt.details["chosen_epoch"] == one_process.chosen_epoch
+        assert ours.train_loss == pytest.approx(its.train_loss, rel=1e-4)
+        assert ours.train_accuracy == pytest.approx(its.train_accuracy)
+        assert ours.validation_loss == pytest.approx(its.validation_loss, rel=1e-4)
+        assert ours.validation_uar == pytest.approx(its.validation_uar)
+    assert curve[-1].train_loss < 0.8 * curve[0].train_loss, "it learns"
+    assert fitted(two_workers).chosen_epoch == one_process.chosen_epoch
     found = safetensors.torch.load(weights(two_workers))
     for name, its in one_process.weights.items():
         torch.testing.assert_close(found[name], its, rtol=1e-3, atol=1e-5)
@@ -220,8 +226,8 @@ def test_the_model_is_delivered_with_its_card(two_workers: Stage, one_process: F
 
 def test_only_the_best_and_the_last_checkpoint_are_kept_and_it_is_not_done_again(two_workers: Stage) -> None:
     folder = local(two_workers.place) / "folds" / "final"
-    best = two_workers.receipt.details["chosen_epoch"]
-    assert {path.name for path in folder.iterdir()} == {"checkpoints", "statistics.json"}
+    best = fitted(two_workers).chosen_epoch
+    assert {path.name for path in folder.iterdir()} == {"checkpoints", "statistics.json", "receipt.json"}
     wanted = {"checkpoint.json", "last-00004.safetensors", f"best-{best:05d}.safetensors"}
     assert {path.name for path in (folder / "checkpoints").iterdir()} == wanted
     root = two_workers.place.split("/runs/")[0]
@@ -245,7 +251,7 @@ def test_a_lost_worker(long_lake: pathlib.Path, two_workers: Stage) -> None:
     assert len(started) == 2
     assert 2 <= started[1] < 4, "nothing was lost but the epoch that was cut short"
     assert weights(again) == weights(two_workers)
-    assert again.receipt.details["curve"] == two_workers.receipt.details["curve"]
+    assert fitted(again).curve == fitted(two_workers).curve
 
 
 def train_workers() -> list[int]:
@@ -318,7 +324,7 @@ def test_a_lost_machine_whose_object_store_was_too_small(long_lake: pathlib.Path
     assert (again.place, again.found) == (place, False)
     assert started[0] == len(before), "no epoch is done again that was kept"
     assert again.receipt.details["workers"] == 2, "as many as there is room for"
-    assert again.receipt.details["curve"] == two_workers.receipt.details["curve"]
+    assert fitted(again).curve == fitted(two_workers).curve
     assert weights(again) == weights(two_workers), "to the last bit"
 
 
@@ -358,11 +364,13 @@ def test_the_reason_of_lost_workers_is_a_sentence() -> None:
     assert reason(mistake) is mistake
 
 
-def test_an_error_of_all_workers_is_a_sentence_and_not_tried_again(long_lake: pathlib.Path) -> None:
+def test_an_error_of_all_workers_is_a_sentence_and_not_tried_again(small_lake: pathlib.Path) -> None:
     wild = CONFIG.model_copy(update={"training": TrainingConfig(epochs=3, learning_rate=1e30, batch_size=60)})
     starts: list[str] = []
     with pytest.raises(RayseeError, match="The loss of the model is nan after epoch .: lower the learning rate"):
-        train_large(str(long_lake), wild, workers=(1, 1), on_progress=lambda done, total, remark: starts.append(remark))
+        train_large(
+            str(small_lake), wild, workers=(1, 1), on_progress=lambda done, total, remark: starts.append(remark)
+        )
     assert starts.count("1 workers") == 1
 
 
@@ -378,7 +386,7 @@ def test_an_error_of_all_workers_is_a_sentence_and_not_tried_again(long_lake: pa
     ],
 )
 def test_what_cannot_be_is_said(
-    long_lake: pathlib.Path, change: dict[str, Any], more: dict[str, Any], message: str
+    small_lake: pathlib.Path, change: dict[str, Any], more: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        train_large(str(long_lake), CONFIG.model_copy(update=change), **more)
+        train_large(str(small_lake), CONFIG.model_copy(update=change), **more)

@@ -16,7 +16,7 @@ from raysee import receipts, schema, storage
 from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
-from raysee.distributed.train import fit_first_folds, read_fold, train
+from raysee.distributed.train import train, train_all
 from raysee.errors import ConfigurationError, RayseeError
 from raysee.evaluation.folds import make_folds
 from raysee.evaluation.metrics import metrics
@@ -29,7 +29,7 @@ from raysee.synthesis.layouts import LAYOUTS
 from raysee.synthesis.layouts.layout import Layout
 from raysee.synthesis.layouts.ravdess import ravdess_clips
 from raysee.synthesis.trees import write_layout
-from raysee.training import card
+from raysee.training import card, finished
 from raysee.training.clips import load
 from raysee.training.fit import fit_fold
 
@@ -179,7 +179,11 @@ def table(stage: Stage, name: str = "predictions.parquet", kind: pa.Schema = sch
 def folds(stage: Stage) -> dict[str, dict[str, object]]:
     """The receipts of a run's folds by their names."""
     place = storage.join(stage.place, "folds")
-    return {name: read_fold(storage.join(place, name)) for name in sorted(storage.names(place)) if "fold" in name}
+    return {
+        name: finished.read(storage.join(place, name)).model_dump()
+        for name in sorted(storage.names(place))
+        if "fold" in name
+    }
 
 
 def of_model(model: str, features: str, **fields: object) -> RunConfig:
@@ -246,7 +250,7 @@ def test_a_classifier_is_tuned_once_on_all_tested_folds_whichever_were_first(chu
     assert {str(fold["parameters"]) for fold in folds(whole).values()} == {str(dict(json.loads(chosen)))}
     assert len(folds(whole)) == 8
     storage.remove(whole.place)
-    fit_first_folds(chunks, config, 1)
+    assert train_all(chunks, [config], first_folds=1) == [None]
     assert storage.names(storage.join(whole.place, "folds")) == {
         "tuning.json",
         "repeat-0-fold-00",

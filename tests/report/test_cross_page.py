@@ -10,7 +10,7 @@ from raysee import schema, storage
 from raysee.config import RunConfig, TrainingConfig
 from raysee.receipts import Receipt
 from raysee.report.cross import Asked, Counted, as_text, mean_gaps, write_cross
-from raysee.report.training import finished_folds, read_fold
+from raysee.training import finished
 
 from .report_runs import emodb, trained
 
@@ -85,7 +85,7 @@ def test_the_page_has_the_gap_every_cell_and_why_one_failed(cells: pa.Table, tmp
     page = text_of(draw(cells, tmp_path))
     assert "Out-of-corpus gap: +34.4 points of UAR What" in page
     assert "gap by tested corpus emodb +34.4 cells" in page
-    curves = [read_fold(fold) for fold in finished_folds(cells["run"][0].as_py())]
+    curves = [finished.read(fold) for fold in finished.finished(cells["run"][0].as_py())]
     tested = [(fold.curve[fold.chosen_epoch - 1].validation_uar or 0.0) for fold in curves if fold.fold >= 0]
     chosen = f"{100 * sum(tested) / 3:.1f}"
     assert (
@@ -96,6 +96,25 @@ def test_the_page_has_the_gap_every_cell_and_why_one_failed(cells: pa.Table, tmp
     assert "1 of 2; the others failed" in page
     assert "nothing of the tested corpus is seen" in page
     assert "4 of 50 epochs" in page
+
+
+@pytest.mark.parametrize(
+    ("changed", "said", "unsaid"),
+    [
+        ({}, "every class of every corpus has the same weight", "look smaller"),
+        ({"protocol": "cross-corpus-by-speaker"}, "own statistics are worth makes the gap look smaller", "power of"),
+        ({"training": TrainingConfig(balance=0.5)}, "class weights to the power of 0.5", "the same weight"),
+        ({"model": "svm"}, "Classes weigh as the classifier has it", "chooses the epoch"),
+    ],
+)
+def test_the_page_says_what_the_gap_is_measured_by(
+    changed: dict[str, Any], said: str, unsaid: str, tmp_path: pathlib.Path
+) -> None:
+    asked = Asked("matrix", CONFIG.model_copy(update=changed), COUNTED)
+    uri = storage.normalise(tmp_path / "cross.html")
+    page = text_of(write_cross(uri, asked, table(row(["ravdess"], "emodb", remark="no")), "there", RECEIPT))
+    assert said in page
+    assert unsaid not in page
 
 
 def test_the_page_says_what_is_dropped(cells: pa.Table, tmp_path: pathlib.Path) -> None:
