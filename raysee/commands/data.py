@@ -99,7 +99,7 @@ def audit(
     out: Annotated[str, typer.Option(help="The page; by default audit.html beside the manifest or in the run.")] = "",
 ) -> str:
     """Draw one self-contained HTML page of what a split leaks, and of clips of the same sound."""
-    from raysee.report.audits import audit as draw
+    from raysee.report.audit import audit as draw
 
     page = draw(what, to, out)
     say(page)

@@ -150,17 +150,6 @@ STANFORD_2015: dict[str, float] = {
     "ER2": 0.408,
     "LSTM": 0.70,
 }
-#: The 2015 report, Table 2 and section 3.3: accuracies on the training part, and on the validation part.
-STANFORD_TRAINING: dict[str, float] = {
-    "SVM": 0.264,
-    "softmax": 0.245,
-    "FC2": 0.327,
-    "FC3": 0.301,
-    "S2": 0.820,
-    "R1": 0.720,
-    "LSTM": 0.875,
-}
-STANFORD_VALIDATION: dict[str, float] = {"SVM": 0.25, "softmax": 0.227, "FC2": 0.274, "FC3": 0.2614}
 STANFORD_NOTES: dict[str, str] = {
     "data": "22,521 chunks that do not overlap, says the report (section 2); the three corpora are long enough for "
     "about 12,250. It counts 537 files of EMO-DB, which has 535, and its seven classes are without EMO-DB's boredom: "
@@ -214,9 +203,3 @@ def published_uar(config: RunConfig, *, synthetic: bool) -> float | None:
         return None
     row = KEESING_2020.get(config.corpus, {})
     return next((row.get(name) for name, column in COLUMNS.items() if column == (config.model, config.features)), None)
-
-
-def badshah_counts(network: str) -> list[list[int]]:
-    """Spectrograms behind a matrix of BADSHAH_CONFUSION: its shares of BADSHAH_TOTALS."""
-    rows = zip(BADSHAH_CONFUSION[network], BADSHAH_TOTALS, strict=True)
-    return [[round(share * total / 100) for share in row] for row, total in rows]

@@ -12,7 +12,6 @@ from raysee.errors import ConfigurationError
 from raysee.evaluation.folds import Held
 from raysee.features.sliding import window_starts
 from raysee.features.table import arrays
-from raysee.models.network import Network
 
 Array = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
@@ -109,9 +108,3 @@ def examples(offsets: Indices, shape: tuple[int, ...], unit: str, hop_ms: int) -
     clip = np.repeat(everybody, [len(found) for found in starts])
     start = np.concatenate(starts) + offsets[clip]
     return Examples(clip, start, np.full(len(start), size, dtype=np.int64))
-
-
-def check_fits(spec: Network, model: str, features: str) -> None:
-    """ConfigurationError where a network is to be given what it was not made for."""
-    if features not in spec.features:
-        raise ConfigurationError(f"{model} takes {' or '.join(spec.features)}, not {features}: see --features.")

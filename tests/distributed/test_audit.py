@@ -7,7 +7,7 @@ from raysee import storage
 from raysee.config import RunConfig, TrainingConfig
 from raysee.distributed.train import train
 from raysee.errors import ConfigurationError
-from raysee.report.audits import audit
+from raysee.report.audit import audit
 
 CONFIG = RunConfig(
     corpora=("emodb",),

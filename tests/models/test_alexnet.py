@@ -3,7 +3,6 @@ import pathlib
 import pickle
 from typing import Any
 
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -13,6 +12,8 @@ from raysee.errors import ConfigurationError
 from raysee.models.alexnet import ALEXNET_FINE_TUNED, ALEXNET_IMAGE, ALEXNET_SLIDING, AlexNet, load_pretrained
 from raysee.models.badshah import BADSHAH
 from raysee.models.network import Network
+
+from .learning import learns_by_heart
 
 torch.set_num_threads(1)
 
@@ -53,21 +54,6 @@ def trained() -> tuple[dict[str, torch.Tensor], bytes]:
     """Weights for 1000 classes in the debug size, and their file."""
     weights = debug(ALEXNET_FINE_TUNED, num_labels=1000, seed=1).state_dict()
     return weights, safetensors.torch.save(weights)
-
-
-def learns_by_heart(model: torch.nn.Module, examples: torch.Tensor, learning_rate: float) -> bool:
-    """Whether all of four classes in turn are told apart, without dropout, within 200 steps."""
-    classes = torch.from_numpy(np.arange(len(examples)) % 4)
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    for step in range(200):
-        optimiser.zero_grad()
-        functional.cross_entropy(model.train()(examples), classes).backward()
-        optimiser.step()
-        if step % 10 == 9:
-            with torch.no_grad():
-                if torch.equal(model.eval()(examples).argmax(dim=1), classes):
-                    return True
-    return False
 
 
 @ALL

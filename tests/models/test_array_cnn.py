@@ -5,6 +5,8 @@ from torch.nn import functional
 
 from raysee.models.array_cnn import ARRAY_CNN, ARRAY_CNN_BIG_FOUR, ARRAY_CNN_MEL, ARRAY_CNN_MFCC
 
+from .learning import learns_by_heart
+
 torch.set_num_threads(1)
 
 NETWORKS = {"all": ARRAY_CNN, "big-four": ARRAY_CNN_BIG_FOUR, "mfcc": ARRAY_CNN_MFCC, "mel": ARRAY_CNN_MEL}
@@ -18,21 +20,6 @@ def arrays(num: int, seed: int = 0) -> torch.Tensor:
 def build(name: str, size: str = "debug", num_labels: int = 4) -> torch.nn.Module:
     torch.manual_seed(0)
     return NETWORKS[name].sizes[size]((180,), num_labels)
-
-
-def learns_by_heart(model: torch.nn.Module, examples: torch.Tensor, learning_rate: float) -> bool:
-    """Whether all of four classes in turn are told apart, without dropout, within 200 steps."""
-    classes = torch.from_numpy(np.arange(len(examples)) % 4)
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    for step in range(200):
-        optimiser.zero_grad()
-        functional.cross_entropy(model.train()(examples), classes).backward()
-        optimiser.step()
-        if step % 10 == 9:
-            with torch.no_grad():
-                if torch.equal(model.eval()(examples).argmax(dim=1), classes):
-                    return True
-    return False
 
 
 @pytest.mark.parametrize(

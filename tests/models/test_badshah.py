@@ -1,6 +1,5 @@
 import functools
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional
@@ -8,6 +7,8 @@ from torch.nn import functional
 from raysee.errors import ConfigurationError
 from raysee.models.badshah import BADSHAH, BADSHAH_LITERAL, Badshah
 from raysee.models.network import Network
+
+from .learning import learns_by_heart
 
 torch.set_num_threads(1)
 
@@ -21,21 +22,6 @@ def pictures(num: int, size: int = 256, seed: int = 0) -> torch.Tensor:
 def debug(network: Network, num_labels: int = 4) -> torch.nn.Module:
     torch.manual_seed(0)
     return network.sizes["debug"]((256, 256, 3), num_labels)
-
-
-def learns_by_heart(model: torch.nn.Module, examples: torch.Tensor, learning_rate: float) -> bool:
-    """Whether all of four classes in turn are told apart, without dropout, within 200 steps."""
-    classes = torch.from_numpy(np.arange(len(examples)) % 4)
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    for step in range(200):
-        optimiser.zero_grad()
-        functional.cross_entropy(model.train()(examples), classes).backward()
-        optimiser.step()
-        if step % 10 == 9:
-            with torch.no_grad():
-                if torch.equal(model.eval()(examples).argmax(dim=1), classes):
-                    return True
-    return False
 
 
 def test_what_the_paper_says_of_training() -> None:

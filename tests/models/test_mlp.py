@@ -1,9 +1,9 @@
-import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from raysee.models.mlp import MLP
+
+from .learning import learns_by_heart
 
 torch.set_num_threads(1)
 
@@ -15,21 +15,6 @@ def vectors(num: int, size: int = 180, seed: int = 0) -> torch.Tensor:
 def build(size: str, num_features: int = 180, num_labels: int = 7) -> torch.nn.Module:
     torch.manual_seed(0)
     return MLP.sizes[size]((num_features,), num_labels)
-
-
-def learns_by_heart(model: torch.nn.Module, examples: torch.Tensor, learning_rate: float) -> bool:
-    """Whether all of four classes in turn are told apart, without dropout, within 200 steps."""
-    classes = torch.from_numpy(np.arange(len(examples)) % 4)
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    for step in range(200):
-        optimiser.zero_grad()
-        functional.cross_entropy(model.train()(examples), classes).backward()
-        optimiser.step()
-        if step % 10 == 9:
-            with torch.no_grad():
-                if torch.equal(model.eval()(examples).argmax(dim=1), classes):
-                    return True
-    return False
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from raysee import schema, storage
 from raysee.errors import ConfigurationError
-from raysee.report.audit import Price, Split, write_audit
+from raysee.report.audit_page import Price, Split, write_audit
 from raysee.report.look import MOST_ROWS
 
 LABELS = ["anger", "neutral", "sadness"]

@@ -24,9 +24,6 @@ from raysee.report.published import (
     MLP_VS_CNN_NOTES,
     STANFORD_2015,
     STANFORD_NOTES,
-    STANFORD_TRAINING,
-    STANFORD_VALIDATION,
-    badshah_counts,
     published_uar,
 )
 
@@ -151,6 +148,12 @@ def test_no_published_uar_stands_beside_another_run(fields: dict[str, Any]) -> N
     assert published_uar(config(), synthetic=True) is None
 
 
+def badshah_counts(network: str) -> list[list[int]]:
+    """Spectrograms behind a matrix: its shares of the totals."""
+    rows = zip(BADSHAH_CONFUSION[network], BADSHAH_TOTALS, strict=True)
+    return [[round(share * total / 100) for share in row] for row, total in rows]
+
+
 @pytest.mark.parametrize("network", BADSHAH_CONFUSION)
 def test_badshahs_shares_are_fractions_of_the_totals(network: str) -> None:
     assert CORPORA["emodb"].labels == BADSHAH_LABELS
@@ -207,9 +210,6 @@ def test_the_report_of_2015_says_what_its_text_says() -> None:
         STANFORD_2015[f"R1+{name}"] < STANFORD_2015["R1"] for name in ("naive-bayes", "softmax", "lda", "qda", "gmm")
     )
     assert all(STANFORD_2015[name] < STANFORD_2015["R1"] for name in ("R2", "R5", "R6")), "section 3.1"
-    assert all(STANFORD_TRAINING[name] > STANFORD_2015[name] for name in STANFORD_TRAINING)
-    assert all(STANFORD_2015[name] < value < STANFORD_TRAINING[name] for name, value in STANFORD_VALIDATION.items())
-    assert STANFORD_TRAINING["LSTM"] - STANFORD_2015["LSTM"] < STANFORD_TRAINING["R1"] - STANFORD_2015["R1"], "figure 7"
     square = {name: STANFORD_2015[name] for name in ("S1", "S2", "S3", "S4")}
     assert max(square, key=square.__getitem__) == "S4", "the note on S2"
     assert len(STANFORD_2015) == 4 + 5 + 13 + 1  # Tables 2, without what is in 4 again, 3 and 4, and the LSTM
