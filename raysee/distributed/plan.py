@@ -88,7 +88,7 @@ def as_text(planned: Sequence[Planned], gpus: float, price: float = 0) -> str:
     lines.append(f"{len(seconds)} trainings: {_time(sum(seconds))} of one {worker}{cost}")
     for workers in WORKERS:
         ends, least = makespan(runs, workers), lower_bound(runs, workers)
-        lines.append(f"  on {workers} {worker}{'s' if workers > 1 else ''}: {_time(ends)} (no order: < {_time(least)})")
+        lines.append(f"  on {workers} {worker}{'s' * (workers > 1)}: {_time(ends)}; nothing ends before {_time(least)}")
     return "\n".join(lines)
 
 
