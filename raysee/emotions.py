@@ -48,16 +48,10 @@ FINGERPRINT = fingerprint({"emotions": EMOTIONS, "specific": SPECIFIC})
 #:   Calm is neutral in valence: RAVDESS recorded it as a second baseline, perceptually like neutral (Livingstone &
 #:   Russo 2018). Guilt is negative, and nothing is agreed on of its arousal: there it is dropped.
 #: - SmartKom's unidentifiable rest, "unknown", says nothing and is dropped.
+_BIG_SIX = ("anger", "happiness", "sadness", "fear", "surprise", "disgust")
 SCHEMES: dict[str, dict[str, str]] = {
-    "big6+neutral": {
-        "anger": "anger",
-        "happiness": "happiness",
-        "sadness": "sadness",
-        "fear": "fear",
-        "surprise": "surprise",
-        "disgust": "disgust",
-        "neutral": "neutral",
-    },
+    "big6": {one: one for one in _BIG_SIX},
+    "big6+neutral": {one: one for one in (*_BIG_SIX, "neutral")},
     # The four classes of IEMOCAP, whose happiness is happy and excited; so another corpus's excited is too.
     "iemocap4": {
         "anger": "anger",

@@ -153,8 +153,8 @@ def test_a_manifest_that_reads_a_category_otherwise_is_believed() -> None:
 
 
 def test_an_unknown_scheme_is_answered_with_the_known_ones() -> None:
-    for call in (lambda: apply_scheme("big6", ["anger"]), lambda: scheme_classes("big6")):
-        with pytest.raises(ConfigurationError, match=r"scheme 'big6'.*arousal, big6\+neutral, iemocap4, valence"):
+    for call in (lambda: apply_scheme("big7", ["anger"]), lambda: scheme_classes("big7")):
+        with pytest.raises(ConfigurationError, match=r"scheme 'big7'.*arousal, big6, big6\+neutral, iemocap4, valence"):
             call()
 
 

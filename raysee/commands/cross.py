@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from raysee import schema, storage
+from raysee import emotions, schema, storage
 from raysee.commands.options import Lake, Precision, Size, names, pairs
 from raysee.config import RunConfig, TrainingConfig
 from raysee.console import counts, progress, say, say_stage
@@ -13,15 +13,15 @@ from raysee.errors import unknown
 
 
 class Standardise(enum.StrEnum):
-    """Whose statistics features are standardised by."""
+    """Whose own statistics features are standardised by, where it is not the training part's."""
 
-    TRAIN = "train"
+    NONE = "none"
     CORPUS = "corpus"
     SPEAKER = "speaker"
 
 
 _PROTOCOLS = {
-    Standardise.TRAIN: "cross-corpus",
+    Standardise.NONE: "cross-corpus",
     Standardise.CORPUS: "cross-corpus-by-corpus",
     Standardise.SPEAKER: "cross-corpus-by-speaker",
 }
@@ -33,12 +33,15 @@ def cross(
     test: Annotated[str, typer.Option(help="Corpora to test that model on, each by itself.")] = "",
     leave_one_corpus_out: Annotated[str, typer.Option(help="Corpora: each is tested by a model of the others.")] = "",
     matrix: Annotated[str, typer.Option(help="Corpora: each is tested by a model of each other one.")] = "",
-    scheme: Annotated[str, typer.Option(help="Classes: big6+neutral, iemocap4, arousal or valence.")] = "big6+neutral",
+    scheme: Annotated[str, typer.Option(help=f"Classes: {', '.join(emotions.SCHEMES)}.")] = "big6+neutral",
     labels: Annotated[str, typer.Option(help="Only these classes of the scheme, comma-separated.")] = "",
     standardise: Annotated[
         Standardise,
-        typer.Option(help="By the training part, or each corpus or speaker by itself, tested ones too."),
-    ] = Standardise.TRAIN,
+        typer.Option(
+            help="Each corpus or speaker by itself, tested ones too (unlabelled). none: all by the training part's "
+            "statistics, and nothing of the tested corpus is seen."
+        ),
+    ] = Standardise.NONE,
     model: Annotated[str, typer.Option(help="A network or a classifier by name, e.g. aldeneh.")] = "aldeneh",
     features: Annotated[str, typer.Option(help="A front-end by name; by default the model's published one.")] = "",
     size: Annotated[Size, typer.Option(help="The network as published, or one that fits in seconds.")] = Size.PUBLISHED,
@@ -48,11 +51,18 @@ def cross(
     precision: Annotated[Precision, typer.Option(help="bfloat16: mixed precision.")] = Precision.FLOAT32,
     setting: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A setting of the training, NAME=VALUE, e.g. batch_size=64 or patience=5."),
+        typer.Option(
+            "--set",
+            help="A setting of the training, NAME=VALUE, e.g. patience=5. balance=0: every clip weighs the same, and "
+            "not every class of every corpus.",
+        ),
     ] = None,
     gpus: Annotated[float, typer.Option(min=0, max=1, help="Of a GPU, for each training; 0: a CPU core.")] = 0,
 ) -> str:
-    """Train on some corpora, test on others, and say what that costs beside training within the tested corpus."""
+    """Train on some corpora, test on others, and say what that costs beside training within the tested corpus.
+
+    Trainings that are finished are not made again: the same command goes on where it was stopped.
+    """
     from raysee.distributed import cross as crossing
     from raysee.models import published
     from raysee.report.cross import as_text, count
@@ -78,13 +88,13 @@ def cross(
     )
     for corpus, counted in count(to, plan.corpora, config).items():
         say(f"{corpus}: {counts(counted.classes)}; dropped {counts(counted.dropped) or 'nothing'}")
-    with progress("runs") as on_progress:
+    with progress("trainings") as on_progress:
         stage = crossing.cross(to, plan, config, gpus=gpus, on_progress=on_progress)
     cells = storage.read_table(storage.join(stage.place, crossing.CELLS), schema.CROSSINGS)
     for line in as_text(cells):
         say(line)
     gap = stage.receipt.details["gap"]
-    more = "no gap is known" if gap is None else f"out-of-corpus gap {100 * gap:.1f} points of UAR, pooled"
+    more = "no gap is known" if gap is None else f"out-of-corpus gap {100 * gap:+.1f} points of UAR, pooled"
     place = say_stage(stage, more)
     say(f"  {storage.join(place, crossing.PAGE)}")
     return place

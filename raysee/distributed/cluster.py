@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import ray
 from ray.data import DataContext
 
-from raysee.errors import RayseeError, UnreachableError
+from raysee.errors import ConfigurationError, RayseeError, UnreachableError
 
 
 def connect() -> None:
@@ -43,6 +43,21 @@ def connect() -> None:
     context.enable_fallback_to_arrow_object_ext_type = False
     for name in ("ray", "ray.data", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def check_gpus(gpus: float) -> None:
+    """Connect to Ray; ConfigurationError where a GPU is asked for and there is none."""
+    connect()
+    if gpus and not ray.cluster_resources().get("GPU"):
+        raise ConfigurationError("A GPU was asked for and the cluster has none: leave --gpus out to use CPUs.")
+
+
+def num_workers(gpus: float) -> int:
+    """How many tasks of so many GPUs each, or of a CPU core, there is room for; 0 before Ray is needed."""
+    if not ray.is_initialized():
+        return 0
+    resources = ray.cluster_resources()
+    return int(resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 0))
 
 
 @contextlib.contextmanager

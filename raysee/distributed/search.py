@@ -4,13 +4,16 @@ Nothing of Ray Tune's own state is kept: it is pickled, and a restart would have
 JSON file; a restart tells the sampler and the scheduler of those that are there and makes the trials that are missing.
 """
 
+import contextlib
 import logging
 import os
 import pathlib
+import signal
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -71,22 +74,23 @@ def take_over(place: str) -> str:
     return owner
 
 
-def search(plan: Plan, name: str, material: Material, progress: Progress) -> Trial:
-    """Make the trials that a search still lacks, and choose; a search that has chosen does nothing.
+def search(plan: Plan, name: str, material: Material, progress: Progress) -> list[Trial]:
+    """Make the trials that a search still lacks, and return those with all folds, the best first.
 
-    Raises RayseeError where no trial went over all folds, or where another start has taken over.
+    A search that has chosen does nothing. Raises RayseeError where no trial went over all folds, or where another
+    start has taken over.
     """
     place = join(plan.place, "folds", name)
     uri = join(place, "chosen.json")
+    num_folds = tuning.num_search_folds(material)
+    done = read_trials(place)
     if storage.exists(uri):
         progress.add(plan.trials, name)
-        return Trial.model_validate_json(storage.read_bytes(uri))
-    done = read_trials(place)
+        return tuning.ranked(done, num_folds)
     progress.add(len(done), name)
-    num_folds = tuning.num_search_folds(material)
     book = _Book(plan, place, done, num_folds, progress)
     if len(done) < plan.trials and (plan.budget_s is None or book.left_s > 0):
-        with explained():
+        with explained(), _stopped_by_ctrl_c(book):
             _run(plan, material, done, num_folds, book)
         if book.problem is not None:
             raise book.problem
@@ -96,10 +100,10 @@ def search(plan: Plan, name: str, material: Material, progress: Progress) -> Tri
             f"The search in {place} ended after {len(done)} of {plan.trials} trials: start the same command again, "
             "what is finished is kept."
         )
-    chosen = tuning.choose(done, num_folds)
-    storage.write_bytes(uri, (chosen.model_dump_json(indent=2) + "\n").encode())
+    best = tuning.ranked(done, num_folds)
+    storage.write_bytes(uri, (best[0].model_dump_json(indent=2) + "\n").encode())
     progress.add(plan.trials - len(done), name)
-    return chosen
+    return best
 
 
 class _Book(ray_tune.Callback, ray_tune.Stopper):  # type: ignore[misc]
@@ -111,7 +115,10 @@ class _Book(ray_tune.Callback, ray_tune.Stopper):  # type: ignore[misc]
         self._before_s = max((trial.elapsed_s for trial in done), default=0.0)
         self._began = time.monotonic()
         self._written: set[str] = set()
-        self.problem: RayseeError | None = None
+        self.problem: RayseeError | KeyboardInterrupt | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Ray Tune pickles all that it is given, for a restart that is not ours; a progress bar cannot be
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
@@ -174,6 +181,28 @@ class _Book(ray_tune.Callback, ray_tune.Stopper):  # type: ignore[misc]
         self._progress.add(1, remark)
 
 
+@contextlib.contextmanager
+def _stopped_by_ctrl_c(book: _Book) -> Iterator[None]:
+    """Let Ctrl-C end the trials first, within seconds; a second one does not wait.
+
+    Where the exception ran through Ray Tune, its workers would keep their cores for as long as this process lives.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        book.problem = KeyboardInterrupt()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Stub(NamedTuple):
     """What a scheduler asks of a trial."""
 
@@ -181,7 +210,7 @@ class _Stub(NamedTuple):
 
 
 def _run(plan: Plan, material: Material, done: Sequence[Trial], num_folds: int, book: _Book) -> None:
-    # Ray Tune reads these when it starts. No loggers of its own; Ctrl-C ends the command, and not one search of it.
+    # Ray Tune reads these when it starts. No loggers of its own, and Ctrl-C is ours: it ends more than one search.
     os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_SIGINT_HANDLER="1", RAY_AIR_NEW_OUTPUT="0")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a trial that fails is a row, and no stack trace
@@ -237,8 +266,8 @@ def _trial(point: Point, material: Material, config: RunConfig) -> None:
             said = {"folds": [*said["folds"], fold], "uars": [*said["uars"], uar]}
             so_far = {_FOLD: len(said["folds"]), _UAR: float(np.mean(said["uars"]))}
             ray_tune.report({**said, **so_far, "wall_s": time.perf_counter() - began})
-    except (RayseeError, RuntimeError) as error:
-        # A loss that is not finite, a GPU without memory. What is raised would end the worker, whose start takes
+    except tuning.FAILURES as error:
+        # What is raised would end the worker, whose start takes
         # seconds; a figure that is no number, after no fold, is counted neither by the sampler nor by the scheduler.
         last = {_FOLD: 0, _UAR: np.nan, "wall_s": time.perf_counter() - began}
         ray_tune.report({**said, **last, "error": str(error).partition("\n")[0]})

@@ -14,9 +14,9 @@ import ray
 
 from raysee import lake, receipts, schema, storage
 from raysee.config import RunConfig, fingerprint
-from raysee.distributed.cluster import connect, explained
+from raysee.distributed.cluster import check_gpus, explained, num_workers
 from raysee.distributed.fold_tasks import fit_task, tune_task
-from raysee.errors import ConfigurationError, RayseeError, StorageError
+from raysee.errors import RayseeError, StorageError
 from raysee.evaluation.folds import FINAL, Fold
 from raysee.evaluation.metrics import summarise
 from raysee.evaluation.protocols import protocol
@@ -92,7 +92,7 @@ def train_all(
             opened: list[_Run] = []
             begun = len({run.number for run, _, _ in running.values()})
             submitted = len(running)
-            while waiting and wants_more(begun + len(opened), submitted, _num_workers(gpus)):
+            while waiting and wants_more(begun + len(opened), submitted, num_workers(gpus)):
                 number, config = waiting.popleft()
                 try:
                     run = _open(root, number, config, first_folds, overwrite)
@@ -145,21 +145,6 @@ def trainings_of(config: RunConfig, folds: Sequence[Fold], first_folds: int | No
     trainings = [(fold, repeat) for repeat in range(config.repeats) for fold in tested[:first_folds]]
     delivered = config.deliver and config.model in MODELS and first_folds is None
     return [*([(folds[-1], 0)] if delivered else []), *trainings]
-
-
-def check_gpus(gpus: float) -> None:
-    """Connect to Ray; ConfigurationError where a GPU is asked for and there is none."""
-    connect()
-    if gpus and not ray.cluster_resources().get("GPU"):
-        raise ConfigurationError("A GPU was asked for and the cluster has none: leave --gpus out to train on CPUs.")
-
-
-def _num_workers(gpus: float) -> int:
-    """How many trainings there is room for; 0 before Ray is needed."""
-    if not ray.is_initialized():
-        return 0
-    resources = ray.cluster_resources()
-    return int(resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 0))
 
 
 @dataclass
@@ -260,7 +245,10 @@ def _start(
 
 
 def _cancel(tasks: Iterable[ray.ObjectRef]) -> None:
-    for task in tasks:
+    """Stop what has not ended: Ray aborts the driver where a task that has just ended is cancelled."""
+    waiting = list(tasks)
+    _, unfinished = ray.wait(waiting, num_returns=len(waiting), timeout=0) if waiting else ([], [])
+    for task in unfinished:
         ray.cancel(task, force=True)
 
 

@@ -1,8 +1,9 @@
 """A nested search for a configuration: Ray Tune proposes and stops trials, receipts remember them.
 
 For each outer fold a search sees its training part only; what it chooses is fitted once on that part and tested on the
-rest, beside the untuned configuration on the same folds. A last search over everybody makes the configuration that is
-delivered: the outer figures are those of this procedure, on fewer speakers.
+rest, beside the untuned configuration on the same folds. Where that training fails (its loss is not finite), the next
+best trial is taken: that is a part of the procedure, and nothing of the test part decides it. A last search over
+everybody makes the configuration that is delivered: the outer figures are those of this procedure, on fewer speakers.
 """
 
 import json
@@ -16,7 +17,7 @@ import torch
 
 from raysee import receipts, schema, storage
 from raysee.config import RunConfig, fingerprint
-from raysee.distributed.cluster import connect, explained
+from raysee.distributed.cluster import check_gpus, explained
 from raysee.distributed.extract import extract
 from raysee.distributed.search import Plan, Progress, search, take_over
 from raysee.errors import ConfigurationError, RayseeError
@@ -50,17 +51,16 @@ def tune(
     """Search `space` around `config`, with `trials` in each of the `outer` folds and over everybody.
 
     Each trial has `gpus` of a GPU, or a CPU core where that is 0. Where there are `hours`, each search has its equal
-    share of them over all starts and makes as many trials as it can. Missing features are extracted. Trials that have
-    a receipt are not made again, nor are outer trainings.
-    Raises ConfigurationError for unknown names, too few speakers, or a place that holds another search; RayseeError
-    where no trial succeeds, or another start has taken over.
+    share of them over all starts and makes as many trials as it can; trials that a kill has cut short are not counted.
+    Missing features are extracted. Trials that have a receipt are not made again, nor are outer trainings.
+    Raises ConfigurationError for unknown names, too few speakers, no GPU where one is asked for, or a place that holds
+    another search; RayseeError where no trial succeeds, or another start has taken over.
     """
     began = time.perf_counter()
     root = storage.normalise(root)
     config = _checked(config, space, trials, outer)
     wanted = tuning.inputs_of(config, space)
-    for one in wanted:
-        _extract_missing(root, one)
+    _extract_missing(root, wanted)
     needs = [find(root, one) for one in wanted]
     config = config.model_copy(update={"labels": needs[0].config.labels})
     place = place_of(root, config)
@@ -75,12 +75,10 @@ def tune(
         return Stage(place, found, found=True)
     material = tuning.gather(needs)
     folds = tuning.outer_folds_of(material, outer)
+    check_gpus(gpus)
     if overwrite:
         receipts.clear(place, "tune")
     receipts.claim(place, "tune", fingerprint(identity), identity)
-    connect()
-    if gpus and not ray.cluster_resources().get("GPU"):
-        raise ConfigurationError("A GPU was asked for and the cluster has none: leave --gpus out to tune on CPUs.")
     budget_s = 3600 * hours / (len(folds) + 1) if hours else None
     plan = Plan(place, config, space, trials, budget_s, gpus, take_over(place))
     progress = Progress(on_progress, trials * (len(folds) + 1) + 2 * len(folds))
@@ -88,9 +86,10 @@ def tune(
     chosen = []
     for fold in folds:
         name = f"outer-{fold.number:02d}"
-        chosen.append(search(plan, name, tuning.within(material, fold), progress))
-        _fit_outer(plan, name, shared, len(folds), fold.number, chosen[-1], progress)
-    last = search(plan, _EVERYBODY, material, progress)
+        best = search(plan, name, tuning.within(material, fold), progress)
+        _fit_outer(plan, name, shared, len(folds), fold.number, best, progress)
+        chosen.append(best[0])
+    last = search(plan, _EVERYBODY, material, progress)[0]
 
     said = {kind: _together(plan, len(folds), kind) for kind in ("tuned", "untuned")}
     storage.write_table(join(place, "predictions.parquet"), said["tuned"], schema.PREDICTIONS)
@@ -167,36 +166,62 @@ def _checked(config: RunConfig, space: Space, trials: int, outer: int) -> RunCon
     return config.model_copy(update={"repeats": 1})
 
 
-def _extract_missing(root: str, config: RunConfig) -> None:
+def _extract_missing(root: str, wanted: Sequence[RunConfig]) -> None:
     """Nothing happens where the features of this manifest are there."""
-    for features in filter(None, (config.features, config.augmented)):
-        for corpus in config.corpora:
-            extract(root, corpus, [features])
+    features = list(dict.fromkeys(name for one in wanted for name in (one.features, one.augmented) if name))
+    for corpus in wanted[0].corpora:
+        extract(root, corpus, features)
 
 
 def _fit_outer(
-    plan: Plan, name: str, shared: ray.ObjectRef, number: int, part: int, chosen: Trial, progress: Progress
+    plan: Plan, name: str, shared: ray.ObjectRef, number: int, part: int, best: Sequence[Trial], progress: Progress
 ) -> None:
-    """Fit what the search has chosen, and the untuned configuration, on one outer fold, where that is not done."""
-    tested = {"tuned": configured(plan.config, chosen.point), "untuned": plan.config}
+    """Fit the best of a search, and the untuned configuration, on one outer fold, where that is not done."""
+    tested: dict[str, list[tuple[int | None, RunConfig]]] = {
+        "tuned": [(trial.number, configured(plan.config, trial.point)) for trial in best],
+        "untuned": [(None, plan.config)],
+    }
     places = {kind: join(plan.place, "folds", name, kind) for kind in tested}
     missing = [kind for kind, place in places.items() if not storage.exists(join(place, receipts.NAME))]
     resources = {"num_gpus": plan.gpus} if plan.gpus else {"num_cpus": 1}
-    tasks = [
+    waiting = [
         _fit_task.options(**resources).remote(places[kind], shared, tested[kind], part, number) for kind in missing
     ]
-    with explained():
-        ray.get(tasks)
+    try:
+        with explained():
+            while waiting:
+                (ready,), waiting = ray.wait(waiting)
+                ray.get(ready)
+    finally:
+        for task in waiting:  # only these: Ray aborts the process where a task ends while it is cancelled
+            ray.cancel(task, force=True)
     progress.add(len(tested), name)
 
 
 @ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
-def _fit_task(place: str, material: Material, config: RunConfig, part: int, number: int) -> None:
+def _fit_task(
+    place: str, material: Material, best: Sequence[tuple[int | None, RunConfig]], part: int, number: int
+) -> None:
+    """Fit and test the first of these configurations, with the numbers of their trials, whose training succeeds."""
     torch.set_num_threads(1)  # the order of additions, and so the numbers, must not depend on the machine
     device = "cuda" if ray.get_gpu_ids() else "cpu"
-    said, result = tuning.fit_outer(material, config, part, number, device)
+    passed_over: list[str] = []
+    while True:
+        trial, config = best[len(passed_over)]
+        try:
+            said, result = tuning.fit_outer(material, config, part, number, device)
+            break
+        except tuning.FAILURES as error:
+            passed_over.append(str(error).partition("\n")[0])
+            if len(passed_over) == len(best):
+                raise RayseeError(
+                    f"None of {len(best)} configurations could be trained for {place}, the first with: "
+                    f"{passed_over[0]} Start with another one or another space, with --overwrite."
+                ) from error
     storage.write_table(join(place, "predictions.parquet"), said, schema.PREDICTIONS)
     receipt = {
+        "trial": trial,
+        "passed_over": passed_over,
         "config": config.model_dump(mode="json"),
         "uar": summarise(said, material.labels).uar_mean_of_folds,
         "test_speakers": sorted(set(said["speaker"].to_pylist())),

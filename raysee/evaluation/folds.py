@@ -135,7 +135,7 @@ def _test_parts(protocol: Protocol, held: Held, seed: int) -> list[Indices]:
 
 
 def _across(protocol: Protocol, held: Held, tested: Sequence[str]) -> list[Fold]:
-    """A fold a tested corpus; a sixth of the other corpora's speakers validates."""
+    """A fold a tested corpus; a sixth of the other corpora's speakers validates, or one of fewer than six."""
     corpora, groups = np.asarray(held.corpora), np.asarray(held.groups)
     known = sorted(set(held.corpora))
     if len(known) < 2:
@@ -146,12 +146,13 @@ def _across(protocol: Protocol, held: Held, tested: Sequence[str]) -> list[Fold]
             continue
         test = np.flatnonzero(corpora == corpus)
         others = np.flatnonzero(corpora != corpus)
-        if len(set(groups[others])) < NUM_GROUPS:
+        num_groups = len(set(groups[others]))
+        if num_groups < 3:
             raise ConfigurationError(
-                f"Protocol {protocol.name} validates on a sixth of the speakers who are trained on, and besides "
-                f"{corpus} there are {len(set(groups[others]))}: add a corpus to train on."
+                f"Protocol {protocol.name} validates on some of the speakers who are trained on, and besides "
+                f"{corpus} there are {num_groups} of 3: add a corpus to train on."
             )
-        fit, validation = next(GroupKFold(NUM_GROUPS).split(others, groups=groups[others]))
+        fit, validation = next(GroupKFold(min(NUM_GROUPS, num_groups)).split(others, groups=groups[others]))
         parts = (_examples(held, part) for part in (others[fit], others[validation], test))
         folds.append(Fold(number, *parts))
     return folds

@@ -26,6 +26,7 @@ from raysee.training.finished import FoldReceipt
 
 WITHIN = "strict"  # the protocol of the figure within a corpus
 _FRAME = "#E08A3C"
+_MOST_CURVES = 20  # cells of which the page draws how they learned
 _MOST_WITH_INTERVALS = 8  # columns whose cells have room for a second line
 _OTHERS, _ITSELF = "all the others", "itself"
 
@@ -152,7 +153,7 @@ def _runs(rows: Sequence[Mapping[str, Any]]) -> dict[str, ShownRun]:
                 place=place,
                 config=config,
                 receipt=receipt,
-                curves=_curves(folds, synthetic),
+                curves=_curves(folds, synthetic) if len(rows) <= _MOST_CURVES else None,
                 validation_uar=_validation_uar(folds),
             )
     return runs

@@ -42,6 +42,8 @@ class _Details(BaseModel):
 class _Fit(BaseModel):
     """The receipt of an outer training."""
 
+    trial: int | None  # whose configuration it has; None: the untuned one
+    passed_over: list[str]  # why trainings of better trials have failed
     uar: float
     test_speakers: list[str]
     wall_s: float
@@ -53,7 +55,7 @@ class Search:
 
     name: str
     trials: list[Trial]
-    chosen: Trial
+    chosen: Trial  # the best whose training on the outer fold has succeeded
     picture: Picture
     tuned: _Fit | None
     untuned: _Fit | None
@@ -139,8 +141,10 @@ def _changed(untuned: Point, tuned: Point) -> list[tuple[str, Any, Any]]:
 def _search(place: str, name: str, chosen: Trial, details: _Details) -> Search:
     folder = join(place, "folds", name)
     trials = read_trials(folder)
-    fits = (_fit(join(folder, kind)) for kind in ("tuned", "untuned"))
-    return Search(name, trials, chosen, _progress(trials, chosen, synthetic=details.synthetic), *fits)
+    tuned, untuned = (_fit(join(folder, kind)) for kind in ("tuned", "untuned"))
+    if tuned is not None:
+        chosen = next(trial for trial in trials if trial.number == tuned.trial)
+    return Search(name, trials, chosen, _progress(trials, chosen, synthetic=details.synthetic), tuned, untuned)
 
 
 def _fit(place: str) -> _Fit | None:

@@ -34,6 +34,8 @@ from raysee.training.predictions import predictions
 
 PROTOCOL = "strict"
 _LEAST_TRIALS = 8  # for the importance of parameters
+#: What a training raises that is no mistake of ours: a loss that is not finite, a GPU without memory.
+FAILURES = (RayseeError, RuntimeError)
 
 
 class Trial(BaseModel):
@@ -43,12 +45,12 @@ class Trial(BaseModel):
 
     number: int
     point: Point
-    status: Literal["finished", "stopped", "failed"]  # stopped: worse than others after the same number of folds
+    status: Literal["finished", "stopped", "failed"]  # stopped: worse than others after as many folds, or out of time
     folds: list[int]
     uars: list[float]
     error: str = ""
     wall_s: float
-    elapsed_s: float  # of the search until the trial ended, over all of its starts
+    elapsed_s: float  # of the search until the trial ended, over all of its starts; not what a kill has cut short
 
     @property
     def uar(self) -> float | None:
@@ -137,8 +139,8 @@ def fit_outer(
     return _said(material, config, folds[part], device)
 
 
-def choose(trials: Sequence[Trial], num_folds: int) -> Trial:
-    """The best of the trials that went over all folds; of equally good ones the first.
+def ranked(trials: Sequence[Trial], num_folds: int) -> list[Trial]:
+    """The trials that went over all folds, the best first, of equally good ones the earlier.
 
     Raises RayseeError where there is none.
     """
@@ -150,7 +152,7 @@ def choose(trials: Sequence[Trial], num_folds: int) -> Trial:
             f"None of {len(trials)} trials went over all {num_folds} folds ({reason}): give more --hours or "
             "more --trials, or mend what failed and start again with --overwrite."
         )
-    return max(whole, key=lambda trial: (trial.uar or 0.0, -trial.number))
+    return sorted(whole, key=lambda trial: (-(trial.uar or 0.0), trial.number))
 
 
 def told(trials: Sequence[Trial], space: Space) -> optuna.Study:

@@ -1,6 +1,5 @@
 """A tuning from end to end on tones under EMO-DB's names: six speakers, two outer folds, three searches."""
 
-import contextlib
 import dataclasses
 import itertools
 import json
@@ -10,12 +9,13 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
+import threading
 import time
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import ray
 import soundfile
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from ray.tune.schedulers import ASHAScheduler
@@ -26,7 +26,7 @@ from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
 from raysee.distributed.search import Plan, Progress, _Book, _tell, search, take_over
-from raysee.distributed.tune import place_of, tune, tune_each
+from raysee.distributed.tune import _fit_task, place_of, tune, tune_each
 from raysee.errors import ConfigurationError, MissingError, RayseeError
 from raysee.evaluation.compare import compare
 from raysee.models.spaces import Space, configured
@@ -75,7 +75,7 @@ def receipts_of(place: str) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def broken_off(lake: str) -> dict[str, bytes]:
-    """What a start leaves whose driver is killed when the first search lacks one trial."""
+    """What a start leaves whose driver is killed when the first search lacks one trial, on the session's Ray."""
     code = f"""
 import os, signal
 from raysee.config import RunConfig
@@ -89,28 +89,10 @@ def end(done, total, remark):
 config = RunConfig.model_validate_json({CONFIG.model_dump_json()!r})
 tune({lake!r}, config, {SPACE!r}, trials={TRIALS}, outer=2, on_progress=end)
 """
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs:  # short: Ray's sockets lie below it too
-        process = subprocess.Popen(
-            [sys.executable, "-c", code], env={**environment, "RAY_TMPDIR": logs}, start_new_session=True
-        )
-        assert process.wait(timeout=250) == -signal.SIGKILL
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # Ray's own servers, which would wait for the driver to come back
-        deadline = time.monotonic() + 60
-        while any(session_of(path) == process.pid for path in pathlib.Path("/proc").iterdir()):
-            assert time.monotonic() < deadline, "its Ray has not followed"
-            time.sleep(0.1)
+    environment = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+    process = subprocess.run([sys.executable, "-c", code], env=environment, timeout=250)
+    assert process.returncode == -signal.SIGKILL
     return receipts_of(place_of(lake, CONFIG))
-
-
-def session_of(path: pathlib.Path) -> int | None:
-    """The session of a living process, by its folder below /proc."""
-    try:
-        state, _, _, session = (path / "stat").read_text().rpartition(")")[2].split()[:4]
-    except (OSError, ValueError):
-        return None
-    return None if state == "Z" else int(session)
 
 
 @pytest.fixture(scope="module")
@@ -206,10 +188,10 @@ def plan(place: pathlib.Path, space: Space, trials: int) -> Plan:
     return Plan(uri, CONFIG, space, trials, None, 0, take_over(uri))
 
 
-def material() -> Material:
-    """Three speakers with two clips of each class."""
+def material(speakers_named: str = "abc") -> Material:
+    """Speakers with two clips of each class."""
     rng = np.random.default_rng(0)
-    names = list(itertools.product(["a", "b", "c"], LABELS, range(2)))
+    names = list(itertools.product(speakers_named, LABELS, range(2)))
     nothing: list[str | None] = [None] * len(names)
     speakers = [speaker for speaker, _, _ in names]
     clips = Clips(
@@ -238,11 +220,11 @@ def test_a_trial_that_fails_or_whose_worker_dies_is_a_row(ray_session: None, tmp
         "features": CategoricalDistribution(("logmel40", "mfcc")),
         "training.learning_rate": CategoricalDistribution((1e-3, 1e30, 1e31)),
     }
-    this = plan(tmp_path, space, 4)
+    this = plan(tmp_path, space, 3)
     found = dataclasses.replace(material(), clips=Deadly(material().clips))
-    chosen = search(this, "one", found, Progress(quiet, 4))
+    chosen = search(this, "one", found, Progress(quiet, 3))[0]
     trials = read_trials(storage.join(this.place, "folds", "one"))
-    assert len(trials) == 4
+    assert len(trials) == 3
     assert chosen.point == {"features": "logmel40", "training.learning_rate": 1e-3}
     dead = [trial for trial in trials if trial.point["features"] == "mfcc"]
     wild = [trial for trial in trials if trial.point["features"] != "mfcc" and trial.point != chosen.point]
@@ -251,6 +233,38 @@ def test_a_trial_that_fails_or_whose_worker_dies_is_a_row(ray_session: None, tmp
     assert {(trial.status, trial.error) for trial in dead} == {("failed", "its worker died")}
     assert {trial.status for trial in wild} == {"failed"}
     assert all("lower the learning rate" in trial.error for trial in wild)
+
+
+def test_ctrl_c_gives_the_cores_back(ray_session: None, tmp_path: pathlib.Path) -> None:
+    screen = threading.RLock()  # which cannot be pickled, as nothing of a progress bar can
+
+    def interrupt(done: int, total: int, remark: str) -> None:
+        with screen:
+            if done == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    this, before = plan(tmp_path, SPACE, 6), signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        search(this, "one", material(), Progress(interrupt, 6))
+    assert [trial.number for trial in read_trials(storage.join(this.place, "folds", "one"))] == [0]
+    assert signal.getsignal(signal.SIGINT) is before
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("CPU") != ray.cluster_resources()["CPU"]:
+        assert time.monotonic() < deadline, "another start in this process would wait for ever"
+        time.sleep(0.1)
+
+
+def test_where_the_choice_cannot_be_trained_the_next_best_is(ray_session: None, tmp_path: pathlib.Path) -> None:
+    place, found = storage.normalise(tmp_path), material("abcd")
+    wild = (7, configured(CONFIG, {"training.learning_rate": 1e30}))
+    _fit_task._function(place, found, [wild, (3, CONFIG), (5, CONFIG)], 0, 2)
+    receipt = json.loads(storage.read_bytes(storage.join(place, receipts.NAME)))
+    assert receipt["trial"] == 3
+    assert [re.sub(".*: ", "", reason) for reason in receipt["passed_over"]] == ["lower the learning rate."]
+    assert receipt["config"]["training"] == CONFIG.training.model_dump()
+    assert storage.read_table(storage.join(place, "predictions.parquet"), schema.PREDICTIONS).num_rows == 6
+    with pytest.raises(RayseeError, match="None of 1 configurations could be trained for .*lower the learning rate"):
+        _fit_task._function(place, found, [wild], 0, 2)
 
 
 class Ended(NamedTuple):

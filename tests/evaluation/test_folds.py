@@ -343,5 +343,14 @@ def test_across_corpora_each_is_tested_by_the_others() -> None:
 def test_one_corpus_is_none_to_cross() -> None:
     with pytest.raises(ConfigurationError, match="needs at least 2 corpora, not a alone"):
         make(protocol("cross-corpus"), corpora_of(a=8), seed=0)
-    with pytest.raises(ConfigurationError, match="besides a there are 3: add a corpus"):
-        make(protocol("cross-corpus"), corpora_of(a=8, b=3), seed=0)
+    with pytest.raises(ConfigurationError, match="besides a there are 2 of 3: add a corpus"):
+        make(protocol("cross-corpus"), corpora_of(a=8, b=2), seed=0)
+
+
+def test_one_of_few_speakers_validates() -> None:
+    """As of IEMOCAP, which has five sessions."""
+    held = corpora_of(a=8, b=5)
+    (fold, _) = make(protocol("cross-corpus"), held, seed=0, tested=["a"])
+    groups = np.array(held.groups)
+    assert len(set(groups[fold.train])) == 4
+    assert len(set(groups[fold.validation])) == 1

@@ -86,7 +86,8 @@ def tuned(root: pathlib.Path, *, gain: float = 0.2, synthetic: bool = False) -> 
         if name == "everybody":
             continue
         for kind, uar in (("tuned", 0.8125), ("untuned", 0.625)):
-            fit = {"uar": uar, "test_speakers": SPEAKERS[int(name[-1]) :: 2], "wall_s": 5.0}
+            fit: dict[str, Any] = {"uar": uar, "test_speakers": SPEAKERS[int(name[-1]) :: 2], "wall_s": 5.0}
+            fit |= {"trial": 11 if kind == "tuned" else None, "passed_over": []}
             storage.write_bytes(join(place, "folds", name, kind, receipts.NAME), json.dumps(fit).encode())
     best = trials()[11]
     details: dict[str, Any] = {
@@ -117,6 +118,13 @@ def tuned(root: pathlib.Path, *, gain: float = 0.2, synthetic: bool = False) -> 
     return place, compare(before, after)
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Comparison]:
+    """The page of a tuning that has helped, and its figures."""
+    place, found = tuned(tmp_path_factory.mktemp("tuning"))
+    return page_of(place), found
+
+
 def page_of(place: str) -> str:
     return re.sub(r"\s+", " ", storage.read_bytes(write_page(place)).decode())
 
@@ -126,9 +134,8 @@ def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", without))
 
 
-def test_the_honest_figure_stands_beside_the_untuned_one(tmp_path: pathlib.Path) -> None:
-    place, found = tuned(tmp_path)
-    text = text_of(page_of(place))
+def test_the_honest_figure_stands_beside_the_untuned_one(drawn: tuple[str, Comparison]) -> None:
+    text, found = text_of(drawn[0]), drawn[1]
     assert f"tuned configurations have a UAR of {100 * found.second_uar:.1f} %" in text
     assert f"untuned one has {100 * found.first_uar:.1f} %" in text
     assert found.interval is not None
@@ -157,9 +164,8 @@ def test_the_verdict(difference: float, p_value: float, speakers: int, said: str
     assert said in verdict(Comparison(0.5, 0.5 + difference, difference, None, p_value, speakers, 100))
 
 
-def test_every_search_shows_its_trials_and_what_its_choice_reached(tmp_path: pathlib.Path) -> None:
-    place, _ = tuned(tmp_path)
-    page = page_of(place)
+def test_every_search_shows_its_trials_and_what_its_choice_reached(drawn: tuple[str, Comparison]) -> None:
+    page = drawn[0]
     text = text_of(page)
     for name in SEARCHES:
         assert f"{name} : 14 trials, 12 over all folds, 1 stopped, 1 failed, 28 s" in text.replace(
@@ -175,9 +181,18 @@ def test_every_search_shows_its_trials_and_what_its_choice_reached(tmp_path: pat
     assert "all searches by the clock 36 s" in text
 
 
-def test_the_page_has_the_importance_and_the_configuration(tmp_path: pathlib.Path) -> None:
+def test_a_choice_that_could_not_be_trained_is_said(tmp_path: pathlib.Path) -> None:
     place, _ = tuned(tmp_path)
-    text = text_of(page_of(place))
+    uri = join(place, "folds", "outer-01", "tuned", receipts.NAME)
+    fit = json.loads(storage.read_bytes(uri))
+    storage.write_bytes(uri, json.dumps({**fit, "trial": 9, "passed_over": ["the loss is <nan>."]}).encode())
+    page = page_of(place)
+    assert "outer-01 01, 03, 05, 07 58.0 81.2 62.5 learning_rate 0.004329, features logmel40" in text_of(page)
+    assert page.count("not the best trial, whose training here failed: the loss is &lt;nan&gt;.") == 1
+
+
+def test_the_page_has_the_importance_and_the_configuration(drawn: tuple[str, Comparison]) -> None:
+    text = text_of(drawn[0])
     shares = mean_importance([trials()[:12]] * 2, SPACE)
     assert list(shares) == ["training.learning_rate", "features"]
     assert shares["training.learning_rate"] > 0.8
@@ -188,11 +203,11 @@ def test_the_page_has_the_importance_and_the_configuration(tmp_path: pathlib.Pat
     assert mean_importance([trials()[:3]], SPACE) == {}
 
 
-def test_synthetic_figures_are_marked(tmp_path: pathlib.Path) -> None:
+def test_synthetic_figures_are_marked(tmp_path: pathlib.Path, drawn: tuple[str, Comparison]) -> None:
     place, found = tuned(tmp_path, synthetic=True)
     text = text_of(page_of(place))
     assert f"UAR of {100 * found.second_uar:.1f} synthetic %" in text
-    spoken = re.sub(r"<style>.*?</style>", "", page_of(tuned(tmp_path / "spoken")[0]))
+    spoken = re.sub(r"<style>.*?</style>", "", drawn[0])
     assert 'class="synthetic"' not in spoken
     assert 'class="beside"' not in spoken
 

@@ -18,7 +18,7 @@ from raysee.models.spaces import SPACES, Space, configured, point_of, space_of
 from raysee.training import tuning
 from raysee.training.clips import Clips
 from raysee.training.fit import fit_fold
-from raysee.training.tuning import Material, Trial, choose, importance, outside
+from raysee.training.tuning import Material, Trial, importance, outside, ranked
 
 LABELS = ["anger", "neutral", "sadness"]
 STRICT = protocol("strict")
@@ -240,7 +240,7 @@ def test_all_front_ends_are_tried_on_the_same_clips() -> None:
     assert [one.features for one in wanted] == ["logmel40", "mfcc"]
 
 
-def test_the_choice_is_the_best_of_the_trials_with_all_folds() -> None:
+def test_the_best_of_the_trials_with_all_folds_comes_first() -> None:
     trials = [
         trial(0, [0.5, 0.5, 0.5]),
         trial(1, [0.9, 0.9], "stopped"),
@@ -248,13 +248,12 @@ def test_the_choice_is_the_best_of_the_trials_with_all_folds() -> None:
         trial(3, [0.625, 0.625, 0.625]),
         trial(4, [1.0], "failed"),
     ]
-    assert choose(trials, 3).number == 2, "the first of equally good ones"
-    assert choose(trials, 3).uar == pytest.approx(0.625)
+    assert [one.number for one in ranked(trials, 3)] == [2, 3, 0], "of equally good ones the earlier"
     broken = trials[4].model_copy(update={"error": "the loss is nan"})
     with pytest.raises(RayseeError, match="None of 2 trials .*1 failed, the first with: the loss is nan"):
-        choose([trials[1], broken], 3)
+        ranked([trials[1], broken], 3)
     with pytest.raises(RayseeError, match="the time was too short"):
-        choose([], 3)
+        ranked([], 3)
 
 
 def test_the_parameter_that_decides_is_the_important_one() -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import io
 import os
 import pathlib
 import re
@@ -10,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import unittest.mock
 import urllib.request
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,27 +18,16 @@ import pytest
 import typer
 
 from raysee import __version__, schema, storage
-from raysee.cli import app, main
+from raysee.cli import app
 
-_ROOT = pathlib.Path(__file__).parent.parent
+from .command_line import Ran, assert_said, raysee
+
+_ROOT = pathlib.Path(__file__).parents[2]
 
 COMMANDS = (
     *("corpora", "manifest", "look", "audit", "extract", "export", "synthesise"),
-    *("train", "reproduce", "compare", "score", "report"),
+    *("train", "cross", "tune", "reproduce", "compare", "score", "report"),
 )
-
-
-class Ran(NamedTuple):
-    """A command that has ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def place(self) -> str:
-        """Where its output lies: the last line."""
-        return self.out.splitlines()[-1].strip()
 
 
 class Home(NamedTuple):
@@ -50,33 +37,10 @@ class Home(NamedTuple):
     ran: dict[str, Ran]
 
 
-def raysee(words: str) -> Ran:
-    """Run one command in this process, as the console script does."""
-    out, err = io.StringIO(), io.StringIO()
-    argv = ["raysee", *("" if word == "''" else word for word in words.split())]
-    streams = (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err))
-    with unittest.mock.patch.object(sys, "argv", argv), streams[0], streams[1]:
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    return Ran(code, out.getvalue(), err.getvalue())
-
-
 def snapshot(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
     """Every file below a folder with its size and the time it was written; nothing where there is no folder."""
     paths = [path for path in folder.rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
-
-
-def assert_said(ran: Ran, message: str) -> None:
-    """It ended with one sentence that matches `message`, and no more."""
-    assert "Traceback" not in ran.out + ran.err
-    lines = ran.err.splitlines()
-    assert (ran.code, len(lines)) == (1, 1), ran.err
-    assert lines[0].startswith("error: ")
-    assert re.search(message, lines[0]), lines[0]
 
 
 @pytest.fixture(scope="module")
