@@ -19,7 +19,8 @@ from raysee import storage
 from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
-from raysee.distributed.train import train, trainings_of
+from raysee.distributed.run import trainings_of
+from raysee.distributed.train import train
 from raysee.training.fit import fit_fold
 from raysee.training.inputs import find
 from raysee.training.work import prepare

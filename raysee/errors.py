@@ -11,6 +11,10 @@ class ConfigurationError(RayseeError):
     """An unknown name, an impossible combination, or an output that belongs to another configuration."""
 
 
+class BusyError(RayseeError):
+    """A place where another start is working."""
+
+
 class StorageError(RayseeError):
     """A place that cannot be listed, read or written."""
 

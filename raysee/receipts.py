@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from raysee import __version__, storage
+from raysee import __version__, lock, storage
 from raysee.errors import ConfigurationError
 
 NAME = "receipt.json"
@@ -100,7 +100,7 @@ def clear(place: str, stage: str) -> None:
 
     Raises ConfigurationError where the place holds files but no claim of that stage.
     """
-    there = storage.names(place)
+    there = storage.names(place) - {lock.NAME}
     if not there:
         return
     if _CLAIM not in there or json.loads(storage.read_bytes(storage.join(place, _CLAIM)))["stage"] != stage:

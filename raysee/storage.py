@@ -52,7 +52,7 @@ def join(uri: str, *names: str) -> str:
 def local_folder(place: str) -> pathlib.Path:
     """The path of a folder of this machine, there or still to be made. StorageError where it cannot be one."""
     uri = normalise(place)
-    path = pathlib.Path(_path(uri))
+    path = pathlib.Path(path_of(uri))
     if uri.startswith("s3://") or (path.exists() and not path.is_dir()):
         raise StorageError(f"{place} is no folder of this machine: choose one; what is in it can be copied elsewhere.")
     return path
@@ -60,18 +60,18 @@ def local_folder(place: str) -> pathlib.Path:
 
 def basename(uri: str) -> str:
     """The last part of a URI, with its ending."""
-    return _path(uri).rsplit("/", 1)[-1]
+    return path_of(uri).rsplit("/", 1)[-1]
 
 
 def list_files(uri: str) -> list[FileInfo]:
     """Every file below `uri`, sorted by URI. StorageError where there is no such place or it cannot be listed."""
     uri = normalise(uri)
-    with _explained(uri):
-        filesystem, path = _filesystem(uri), _path(uri)
+    with explained(uri):
+        listed, path = filesystem(uri), path_of(uri)
         # Without being told, a file system passes over a folder that it may not read.
         strict = {} if uri.startswith("s3://") else {"on_error": "raise"}
-        found = filesystem.find(path, detail=True, **strict)
-        if not found and not filesystem.exists(path):
+        found = listed.find(path, detail=True, **strict)
+        if not found and not listed.exists(path):
             raise FileNotFoundError(uri)
         files = [
             FileInfo(_uri(uri, name), int(info["size"]), _etag(info))
@@ -83,25 +83,25 @@ def list_files(uri: str) -> list[FileInfo]:
 
 def exists(uri: str) -> bool:
     """Whether a file or object is there."""
-    with _explained(uri):
-        return bool(_filesystem(uri).exists(_path(uri)))
+    with explained(uri):
+        return bool(filesystem(uri).exists(path_of(uri)))
 
 
 def names(uri: str) -> set[str]:
     """The names directly below a folder, none where it does not exist."""
-    with _explained(uri):
+    with explained(uri):
         try:
-            return {name.rsplit("/", 1)[-1] for name in _filesystem(uri).ls(_path(uri), detail=False)}
+            return {name.rsplit("/", 1)[-1] for name in filesystem(uri).ls(path_of(uri), detail=False)}
         except FileNotFoundError:
             return set()
 
 
 def read_bytes(uri: str) -> bytes:
     """The whole of a file."""
-    with _explained(uri):
+    with explained(uri):
         if not uri.startswith("s3://"):
-            return pathlib.Path(_path(uri)).read_bytes()
-        data: bytes = _filesystem(uri).cat_file(_path(uri))
+            return pathlib.Path(path_of(uri)).read_bytes()
+        data: bytes = filesystem(uri).cat_file(path_of(uri))
         return data
 
 
@@ -133,10 +133,10 @@ def read_each(uris: Sequence[str], *, ahead: int = 16) -> Iterator[bytes | Missi
 
 def write_bytes(uri: str, data: bytes | memoryview) -> None:
     """Write a file whole or not at all: an S3 put is; a local file is renamed into its place."""
-    with _explained(uri):
-        path = _path(uri)
+    with explained(uri):
+        path = path_of(uri)
         if uri.startswith("s3://"):
-            _filesystem(uri).pipe_file(path, bytes(data))
+            filesystem(uri).pipe_file(path, bytes(data))
             return
         target = pathlib.Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -150,15 +150,15 @@ def write_bytes(uri: str, data: bytes | memoryview) -> None:
 
 def make_bucket(uri: str) -> None:
     """Create an S3 bucket where there is none."""
-    with _explained(uri), contextlib.suppress(FileExistsError):
+    with explained(uri), contextlib.suppress(FileExistsError):
         # Not mkdir, which would name the region as a constraint, and "us-east-1" is not one.
-        _filesystem(uri).call_s3("create_bucket", Bucket=_path(uri))
+        filesystem(uri).call_s3("create_bucket", Bucket=path_of(uri))
 
 
 def remove(uri: str) -> None:
     """Delete a folder and all below it; nothing happens where there is none."""
-    with _explained(uri), contextlib.suppress(FileNotFoundError):
-        _filesystem(uri).rm(_path(uri), recursive=True)
+    with explained(uri), contextlib.suppress(FileNotFoundError):
+        filesystem(uri).rm(path_of(uri), recursive=True)
 
 
 def write_table(uri: str, table: pa.Table, schema: pa.Schema) -> None:
@@ -216,7 +216,8 @@ def _leaf(field: pa.Field) -> str:
     return f"{field.name}.list.element" if nested else field.name
 
 
-def _filesystem(uri: str) -> Any:
+def filesystem(uri: str) -> Any:
+    """That of a place, by fsspec."""
     if uri.startswith("s3://"):
         return fsspec.filesystem(
             "s3",
@@ -233,7 +234,8 @@ def _filesystem(uri: str) -> Any:
     return fsspec.filesystem("file")
 
 
-def _path(uri: str) -> str:
+def path_of(uri: str) -> str:
+    """What a file system calls a place."""
     scheme, _, rest = uri.partition("://")
     if scheme == "s3":
         return rest
@@ -249,7 +251,7 @@ def _etag(info: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def _explained(uri: str) -> Iterator[None]:
+def explained(uri: str) -> Iterator[None]:
     """Turn what a file system raises into one sentence with the next step."""
     try:
         yield

@@ -1,5 +1,6 @@
 """Utterances -> features, over Ray Data: clips that are new or have changed, each decoded once for all front-ends."""
 
+import contextlib
 import functools
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from raysee.distributed.shards import Shard, ShardResult, part_name, run_shards
 from raysee.features import FrontEnd, front_end
 from raysee.features.plan import assign
 from raysee.features.table import featurise
+from raysee.lock import Lock
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 from raysee.storage import join
@@ -46,7 +48,8 @@ def extract(
 
     Where the features of an earlier manifest are there, only clips whose bytes are new are computed, and those that are
     no longer listed are taken out. `on_progress` counts clips. Returns a stage for each of `features`.
-    Raises ConfigurationError for unknown names, and where there is no manifest.
+    Raises ConfigurationError for unknown names, and where there is no manifest; BusyError where another start is
+    making them.
     """
     began = time.perf_counter()
     root = storage.normalise(root)
@@ -64,30 +67,33 @@ def extract(
     if todo:
         utterances = utterances_of(root, corpus_name)
         connect()
-    for plan, together in _by_plan(todo, utterances, overwrite):
-        totals = run_shards(
-            {work.place: work.fingerprint for work in together},
-            plan,
-            functools.partial(_extract_shard, front_ends={work.place: work.front_end for work in together}),
-            on_progress=on_progress,
-        )
-        for work in together:
-            total = totals[work.place]
-            receipt = Receipt(
-                stage="extract",
-                fingerprint=fingerprint({"front_end": work.front_end.fingerprint(), "clips": total["fingerprint"]}),
-                config=work.config,
-                inputs=inputs,
-                counts={"in": total["in"], "out": total["out"], "rejected": total["in"] - total["out"]},
-                rejects=total["rejects"],
-                details={
-                    "audio_s": total["audio_s"],
-                    "work_s": total["wall_s"],
-                    "synthetic": manifest.details["synthetic"],
-                },
-                wall_s=time.perf_counter() - began,
+    with contextlib.ExitStack() as stack:
+        locks = {work.place: stack.enter_context(Lock(work.place)) for work in todo}
+        for plan, together in _by_plan(todo, utterances, overwrite):
+            totals = run_shards(
+                {work.place: work.fingerprint for work in together},
+                plan,
+                functools.partial(_extract_shard, front_ends={work.place: work.front_end for work in together}),
+                on_progress=on_progress,
             )
-            stages[work.place] = Stage(work.place, receipts.write(work.place, receipt), found=False)
+            for work in together:
+                total = totals[work.place]
+                receipt = Receipt(
+                    stage="extract",
+                    fingerprint=fingerprint({"front_end": work.front_end.fingerprint(), "clips": total["fingerprint"]}),
+                    config=work.config,
+                    inputs=inputs,
+                    counts={"in": total["in"], "out": total["out"], "rejected": total["in"] - total["out"]},
+                    rejects=total["rejects"],
+                    details={
+                        "audio_s": total["audio_s"],
+                        "work_s": total["wall_s"],
+                        "synthetic": manifest.details["synthetic"],
+                    },
+                    wall_s=time.perf_counter() - began,
+                )
+                locks[work.place].check()
+                stages[work.place] = Stage(work.place, receipts.write(work.place, receipt), found=False)
     return [stages[work.place] for work in works]
 
 

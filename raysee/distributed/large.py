@@ -26,6 +26,7 @@ from raysee.evaluation.folds import FINAL
 from raysee.evaluation.metrics import summarise
 from raysee.evaluation.moments import Moments, statistics
 from raysee.evaluation.standardise import Statistics
+from raysee.lock import Lock
 from raysee.models import MODELS, network
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
@@ -65,7 +66,8 @@ def train_large(
     taken away (SIGTERM of a spot instance), the epoch that ends next is kept whatever its number. With as many workers
     as before the weights on CPUs are then those of an undisturbed training to the last bit. `on_progress` counts
     epochs.
-    Raises ConfigurationError as `train` does, for a classifier, and where the cluster has too little room.
+    Raises ConfigurationError as `train` does, for a classifier, and where the cluster has too little room; BusyError
+    where another start is at it.
     """
     began = time.perf_counter()
     inputs = find(storage.normalise(root), config)
@@ -75,22 +77,25 @@ def train_large(
     _check(inputs.config, workers, gpus, checkpoint_epochs)
     with explained():
         store = _outline(inputs)
+    with Lock(place) as lock:
         if overwrite:
             receipts.clear(place, "train-large")
         receipts.claim(place, "train-large", fingerprint(identity), identity)
-        shared = ray.put(store)
-        known = _statistics(_fold_place(place), store, shared)
-        dataset, blocks = load(store, shared, known)
-    given = {
-        "store": shared,
-        "blocks": blocks,
-        "initial": inputs.initial,
-        "place": join(_fold_place(place), "checkpoints"),
-        "checkpoint_epochs": checkpoint_epochs,
-    }
-    fitted = _fit(given, inputs.config, workers, gpus, on_progress)
-    del dataset  # until here Ray kept what the workers read
-    return _deliver(place, inputs, identity, store, known, fitted, time.perf_counter() - began)
+        with explained():
+            shared = ray.put(store)
+            known = _statistics(_fold_place(place), store, shared)
+            dataset, blocks = load(store, shared, known)
+        given = {
+            "store": shared,
+            "blocks": blocks,
+            "initial": inputs.initial,
+            "place": join(_fold_place(place), "checkpoints"),
+            "checkpoint_epochs": checkpoint_epochs,
+        }
+        fitted = _fit(given, inputs.config, workers, gpus, on_progress)
+        del dataset  # until here Ray kept what the workers read
+        lock.check()
+        return _deliver(place, inputs, identity, store, known, fitted, time.perf_counter() - began)
 
 
 def place_of(inputs: Inputs) -> tuple[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ import torch
 from raysee import receipts, storage
 from raysee.config import RunConfig, fingerprint
 from raysee.distributed.cluster import check_gpus, explained
-from raysee.distributed.train import place_of, trainings_of
+from raysee.distributed.run import place_of, trainings_of
 from raysee.errors import RayseeError, StorageError
 from raysee.evaluation.folds import Fold
 from raysee.models import MODELS, build, network

@@ -11,7 +11,8 @@ from raysee.config import RunConfig
 from raysee.corpora.manifest import about
 from raysee.distributed.extract import extract
 from raysee.distributed.plan import Planned, plan
-from raysee.distributed.train import Found, place_of, train_all
+from raysee.distributed.run import place_of
+from raysee.distributed.train import Found, train_all
 from raysee.errors import ConfigurationError, RayseeError, StorageError
 from raysee.evaluation.metrics import summarise
 from raysee.evaluation.protocols import protocol

@@ -10,6 +10,7 @@ from raysee.config import ScoreConfig, fingerprint, set_fingerprint
 from raysee.distributed.cluster import connect
 from raysee.distributed.shards import Shard, ShardResult, run_shards
 from raysee.errors import ConfigurationError, StorageError
+from raysee.lock import Lock
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 from raysee.scoring.plan import RECORDINGS, extend, recordings
@@ -33,7 +34,7 @@ def score(
 
     A second start does what is missing; recordings that have come since are added to the plan, and to the tables.
     Raises ConfigurationError where `to` holds scores of another model or configuration, StorageError where there is no
-    recording below `source`.
+    recording below `source`, BusyError where another start is working on `to`.
     """
     began = time.perf_counter()
     source, model, to = (storage.normalise(place) for place in (source, model, to))
@@ -55,41 +56,45 @@ def score(
             f"No recording below {source}: {len(files)} files, none of them ends in {', '.join(RECORDINGS)}. "
             "Check the prefix."
         )
-    if overwrite:
-        receipts.clear(to, "score")
-    plan_uri = join(to, receipts.PLAN)
-    planned = (
-        storage.read_table(plan_uri, schema.CALL_PLAN) if storage.exists(plan_uri) else schema.empty(schema.CALL_PLAN)
-    )
-    plan = extend(planned, wanted, synthetic=is_synthetic(files))
-    if found and plan.num_rows == found.counts["in"]:
-        return Stage(to, found, found=True)
-    receipts.claim(to, "score", work, identity)
-    storage.remove(join(to, receipts.NAME))  # of fewer recordings: from here on the stage is unfinished
-    storage.write_table(plan_uri, plan, schema.CALL_PLAN)
-    connect()
-    worker = functools.partial(_score_shard, model=model, model_fingerprint=card.fingerprint, config=config)
-    total = run_shards({to: work}, plan, worker, on_progress=on_progress)[to]
-    receipt = Receipt(
-        stage="score",
-        fingerprint=fingerprint({"work": work, "calls": total["fingerprint"]}),
-        config=identity,
-        inputs={"source": source, "model": model},
-        counts={"in": total["in"], "out": total["out"], "rejected": total["in"] - total["out"]},
-        rejects=total["rejects"],
-        details={
-            "audio_s": total["audio_s"],
-            "work_s": total["wall_s"],
-            "labels": card.labels,
-            "not_recordings": others,
-            "model": {"name": card.config.model, "protocol": card.protocol.model_dump(), "metrics": card.metrics},
-            "corpora": [corpus.model_dump() for corpus in card.corpora],
-            "synthetic": any(plan["synthetic"].to_pylist()),
-            "synthetic_model": card.synthetic,
-        },
-        wall_s=time.perf_counter() - began,
-    )
-    return Stage(to, receipts.write(to, receipt), found=False)
+    with Lock(to) as lock:
+        if overwrite:
+            receipts.clear(to, "score")
+        plan_uri = join(to, receipts.PLAN)
+        planned = (
+            storage.read_table(plan_uri, schema.CALL_PLAN)
+            if storage.exists(plan_uri)
+            else schema.empty(schema.CALL_PLAN)
+        )
+        plan = extend(planned, wanted, synthetic=is_synthetic(files))
+        if found and plan.num_rows == found.counts["in"]:
+            return Stage(to, found, found=True)
+        receipts.claim(to, "score", work, identity)
+        storage.remove(join(to, receipts.NAME))  # of fewer recordings: from here on the stage is unfinished
+        storage.write_table(plan_uri, plan, schema.CALL_PLAN)
+        connect()
+        worker = functools.partial(_score_shard, model=model, model_fingerprint=card.fingerprint, config=config)
+        total = run_shards({to: work}, plan, worker, on_progress=on_progress)[to]
+        receipt = Receipt(
+            stage="score",
+            fingerprint=fingerprint({"work": work, "calls": total["fingerprint"]}),
+            config=identity,
+            inputs={"source": source, "model": model},
+            counts={"in": total["in"], "out": total["out"], "rejected": total["in"] - total["out"]},
+            rejects=total["rejects"],
+            details={
+                "audio_s": total["audio_s"],
+                "work_s": total["wall_s"],
+                "labels": card.labels,
+                "not_recordings": others,
+                "model": {"name": card.config.model, "protocol": card.protocol.model_dump(), "metrics": card.metrics},
+                "corpora": [corpus.model_dump() for corpus in card.corpora],
+                "synthetic": any(plan["synthetic"].to_pylist()),
+                "synthetic_model": card.synthetic,
+            },
+            wall_s=time.perf_counter() - began,
+        )
+        lock.check()
+        return Stage(to, receipts.write(to, receipt), found=False)
 
 
 def _score_shard(shard: Shard, model: str, model_fingerprint: str, config: ScoreConfig) -> list[ShardResult]:

@@ -12,7 +12,6 @@ import signal
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -30,6 +29,7 @@ from raysee import storage
 from raysee.config import RunConfig
 from raysee.distributed.cluster import explained
 from raysee.errors import RayseeError
+from raysee.lock import Lock
 from raysee.models.spaces import Point, Space, point_of
 from raysee.progress import OnProgress
 from raysee.storage import join
@@ -39,7 +39,6 @@ from raysee.training.tuning import Material, Trial, read_trials, trial_place
 # Half of the trials end after two folds, half of the others after four, and so on.
 _GRACE_FOLDS, _REDUCTION = 2, 2
 _FOLD, _UAR = "fold", "uar"
-_OWNER = "owner"
 
 
 class Plan(NamedTuple):
@@ -51,7 +50,7 @@ class Plan(NamedTuple):
     trials: int
     budget_s: float | None  # of a search, over all starts
     gpus: float  # of a trial
-    owner: str  # which start this is
+    lock: Lock  # of the place
 
 
 @dataclass
@@ -65,13 +64,6 @@ class Progress:
     def add(self, number: int, remark: str) -> None:
         self.done += number
         self.tell(self.done, self.total, remark)
-
-
-def take_over(place: str) -> str:
-    """Make this start the owner of a place: one that is still running there stops at its next trial."""
-    owner = uuid.uuid4().hex
-    storage.write_bytes(join(place, "folds", _OWNER), owner.encode())
-    return owner
 
 
 def search(plan: Plan, name: str, material: Material, progress: Progress) -> list[Trial]:
@@ -151,17 +143,10 @@ class _Book(ray_tune.Callback, ray_tune.Stopper):  # type: ignore[misc]
         if self.problem is None and ray_trial.trial_id not in self._written:
             self._written.add(ray_trial.trial_id)
             try:
-                self._check_owner()
+                self._plan.lock.check()
                 self._write_receipt(ray_trial, status, error)
             except RayseeError as problem:
                 self.problem = problem
-
-    def _check_owner(self) -> None:
-        if storage.read_bytes(join(self._plan.place, "folds", _OWNER)).decode() != self._plan.owner:
-            raise RayseeError(
-                f"Another start of the same command has taken over {self._plan.place}, and this one has stopped: "
-                "nothing is lost, let the other one finish."
-            )
 
     def _write_receipt(self, ray_trial: RayTrial, status: Any, error: str) -> None:
         last = ray_trial.last_result

@@ -19,10 +19,11 @@ from raysee import receipts, schema, storage
 from raysee.config import RunConfig, fingerprint
 from raysee.distributed.cluster import check_gpus, explained
 from raysee.distributed.extract import extract
-from raysee.distributed.search import Plan, Progress, search, take_over
+from raysee.distributed.search import Plan, Progress, search
 from raysee.errors import ConfigurationError, RayseeError
 from raysee.evaluation.compare import compare
 from raysee.evaluation.metrics import summarise
+from raysee.lock import Lock
 from raysee.models.spaces import Space, configured, point_of
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
@@ -76,50 +77,54 @@ def tune(
     material = tuning.gather(needs)
     folds = tuning.outer_folds_of(material, outer)
     check_gpus(gpus)
-    if overwrite:
-        receipts.clear(place, "tune")
-    receipts.claim(place, "tune", fingerprint(identity), identity)
-    budget_s = 3600 * hours / (len(folds) + 1) if hours else None
-    plan = Plan(place, config, space, trials, budget_s, gpus, take_over(place))
-    progress = Progress(on_progress, trials * (len(folds) + 1) + 2 * len(folds))
-    shared = ray.put(material)
-    chosen = []
-    for fold in folds:
-        name = f"outer-{fold.number:02d}"
-        best = search(plan, name, tuning.within(material, fold), progress)
-        _fit_outer(plan, name, shared, len(folds), fold.number, best, progress)
-        chosen.append(best[0])
-    last = search(plan, _EVERYBODY, material, progress)[0]
+    with Lock(place) as lock:
+        if overwrite:
+            receipts.clear(place, "tune")
+        receipts.claim(place, "tune", fingerprint(identity), identity)
+        budget_s = 3600 * hours / (len(folds) + 1) if hours else None
+        plan = Plan(place, config, space, trials, budget_s, gpus, lock)
+        progress = Progress(on_progress, trials * (len(folds) + 1) + 2 * len(folds))
+        shared = ray.put(material)
+        chosen = []
+        for fold in folds:
+            name = f"outer-{fold.number:02d}"
+            best = search(plan, name, tuning.within(material, fold), progress)
+            _fit_outer(plan, name, shared, len(folds), fold.number, best, progress)
+            chosen.append(best[0])
+        last = search(plan, _EVERYBODY, material, progress)[0]
 
-    said = {kind: _together(plan, len(folds), kind) for kind in ("tuned", "untuned")}
-    storage.write_table(join(place, "predictions.parquet"), said["tuned"], schema.PREDICTIONS)
-    delivered = configured(config, last.point)
-    storage.write_bytes(join(place, CONFIG), (delivered.model_dump_json(indent=2) + "\n").encode())
-    num_clips = len(material.any_clips)
-    receipt = Receipt(
-        stage="tune",
-        fingerprint=fingerprint(identity),
-        config=identity,
-        inputs={f"{name} {one.config.features}": made.fingerprint for one in needs for name, made in one.made.items()},
-        counts={"in": num_clips, "out": said["tuned"].num_rows, "rejected": 0},
-        rejects={},
-        details={
-            "labels": material.labels,
-            "synthetic": any(one.synthetic for one in needs),
-            "searches": [*(f"outer-{fold.number:02d}" for fold in folds), _EVERYBODY],
-            "chosen": [one.model_dump() for one in (*chosen, last)],
-            "untuned_point": point_of(config, space),
-            "delivered": delivered.model_dump(mode="json"),
-            "metrics": summarise(said["tuned"], material.labels)._asdict(),
-            "untuned_metrics": summarise(said["untuned"], material.labels)._asdict(),
-            "comparison": compare(said["untuned"], said["tuned"])._asdict(),
-            "hours": hours,
-        },
-        wall_s=time.perf_counter() - began,
-    )
-    stage = Stage(place, receipts.write(place, receipt), found=False)
-    write_page(place)
-    return stage
+        said = {kind: _together(plan, len(folds), kind) for kind in ("tuned", "untuned")}
+        storage.write_table(join(place, "predictions.parquet"), said["tuned"], schema.PREDICTIONS)
+        delivered = configured(config, last.point)
+        storage.write_bytes(join(place, CONFIG), (delivered.model_dump_json(indent=2) + "\n").encode())
+        num_clips = len(material.any_clips)
+        receipt = Receipt(
+            stage="tune",
+            fingerprint=fingerprint(identity),
+            config=identity,
+            inputs={
+                f"{name} {one.config.features}": made.fingerprint for one in needs for name, made in one.made.items()
+            },
+            counts={"in": num_clips, "out": said["tuned"].num_rows, "rejected": 0},
+            rejects={},
+            details={
+                "labels": material.labels,
+                "synthetic": any(one.synthetic for one in needs),
+                "searches": [*(f"outer-{fold.number:02d}" for fold in folds), _EVERYBODY],
+                "chosen": [one.model_dump() for one in (*chosen, last)],
+                "untuned_point": point_of(config, space),
+                "delivered": delivered.model_dump(mode="json"),
+                "metrics": summarise(said["tuned"], material.labels)._asdict(),
+                "untuned_metrics": summarise(said["untuned"], material.labels)._asdict(),
+                "comparison": compare(said["untuned"], said["tuned"])._asdict(),
+                "hours": hours,
+            },
+            wall_s=time.perf_counter() - began,
+        )
+        lock.check()
+        stage = Stage(place, receipts.write(place, receipt), found=False)
+        write_page(place)
+        return stage
 
 
 def tune_each(root: str, configs: Sequence[RunConfig], space: Space, **options: Any) -> dict[str, Stage | RayseeError]:

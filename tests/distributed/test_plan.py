@@ -7,7 +7,8 @@ from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
 from raysee.distributed.plan import as_text, plan
-from raysee.distributed.train import Found, place_of, train, train_all
+from raysee.distributed.run import place_of
+from raysee.distributed.train import Found, train, train_all
 from raysee.errors import ConfigurationError, RayseeError
 from raysee.receipts import Stage
 from raysee.training import finished

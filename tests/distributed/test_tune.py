@@ -25,10 +25,11 @@ from raysee import receipts, schema, storage
 from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
-from raysee.distributed.search import Plan, Progress, _Book, _tell, search, take_over
+from raysee.distributed.search import Plan, Progress, _Book, _tell, search
 from raysee.distributed.tune import _fit_task, place_of, tune, tune_each
-from raysee.errors import ConfigurationError, MissingError, RayseeError
+from raysee.errors import BusyError, ConfigurationError, MissingError, RayseeError
 from raysee.evaluation.compare import compare
+from raysee.lock import Lock
 from raysee.models.spaces import Space, configured
 from raysee.progress import quiet
 from raysee.receipts import Stage
@@ -183,9 +184,20 @@ def test_what_cannot_be_searched_is_said(lake: str, change: dict[str, Any], spac
         tune(lake, CONFIG.model_copy(update=change), space, trials=3, outer=2)
 
 
+class Held(Lock):
+    """One that is held, or, with a problem, is not any more."""
+
+    def __init__(self, problem: RayseeError | None = None) -> None:
+        self.problem = problem
+
+    def check(self) -> None:
+        if self.problem is not None:
+            raise self.problem
+
+
 def plan(place: pathlib.Path, space: Space, trials: int) -> Plan:
     uri = storage.normalise(place)
-    return Plan(uri, CONFIG, space, trials, None, 0, take_over(uri))
+    return Plan(uri, CONFIG, space, trials, None, 0, Held())
 
 
 def material(speakers_named: str = "abc") -> Material:
@@ -295,24 +307,25 @@ def test_a_trial_is_written_once_and_only_with_what_it_has(tmp_path: pathlib.Pat
     assert not book.stop_all()
 
 
-def test_a_start_that_another_one_has_followed_stops_and_writes_nothing(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("problem", [BusyError("Another start has taken over."), MissingError("The bucket is gone.")])
+def test_a_start_that_may_not_write_any_more_stops_all_trials(tmp_path: pathlib.Path, problem: RayseeError) -> None:
     this = plan(tmp_path, SPACE, 6)
     book = _Book(this, storage.join(this.place, "one"), [], 3, Progress(quiet, 6))
     book.on_trial_complete(0, [], half("a"))
-    take_over(this.place)
-    book.on_trial_complete(0, [], half("b"))
-    assert book.stop_all()
-    assert re.search("Another start of the same command has taken over .* nothing is lost", str(book.problem))
-    assert len(read_trials(storage.join(this.place, "one"))) == 1, "what the other one would write too is not written"
+    lost = this._replace(lock=Held(problem))
+    other = _Book(lost, storage.join(this.place, "one"), [], 3, Progress(quiet, 6))
+    other.on_trial_complete(0, [], half("b"))
+    assert other.stop_all()
+    assert other.problem is problem
+    assert len(read_trials(storage.join(this.place, "one"))) == 1
 
 
-def test_a_store_that_vanishes_stops_all_trials(tmp_path: pathlib.Path) -> None:
-    this = plan(tmp_path, SPACE, 6)
-    book = _Book(this, storage.join(this.place, "one"), [], 3, Progress(quiet, 6))
-    storage.remove(this.place)
-    book.on_trial_complete(0, [], half("a"))
-    assert book.stop_all()
-    assert isinstance(book.problem, MissingError)
+def test_a_second_start_says_so_and_leaves(lake: str) -> None:
+    config = CONFIG.model_copy(update={"training": CONFIG.training.model_copy(update={"seed": 77})})
+    place = place_of(storage.normalise(lake), config)
+    with Lock(place), pytest.raises(BusyError, match="is working on"):
+        tune(lake, config, SPACE, trials=2, outer=2)
+    assert storage.names(place) == set()
 
 
 def test_a_scheduler_that_is_told_stops_as_if_it_had_seen(tmp_path: pathlib.Path) -> None:
