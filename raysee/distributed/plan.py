@@ -73,23 +73,23 @@ def as_text(planned: Sequence[Planned], gpus: float, price: float = 0) -> str:
     worker = "GPU" if gpus else "CPU core"
     lines = []
     for one in planned:
-        config = one.config
-        what = f"{config.corpus} {config.model} {config.features} {config.protocol}"
-        if one.remark:
-            lines.append(f"  {what}: {one.remark}")
-        elif one.seconds:
-            took = f"{_time(min(one.seconds))} to {_time(max(one.seconds))} each, {_time(sum(one.seconds))} together"
-            lines.append(f"  {what}: {len(one.seconds)} trainings, {took}; {one.num_finished} finished")
-        else:
-            lines.append(f"  {what}: {one.num_finished} finished")
+        config, seconds = one.config, one.seconds
+        said = one.remark or f"{one.num_finished} finished"
+        if seconds:
+            said = f"{_trainings(seconds)}, at most {_time(max(seconds))} each, {_time(sum(seconds))} together; {said}"
+        lines.append(f"  {config.corpus} {config.model} {config.features} {config.protocol}: {said}")
     runs = sorted((one.seconds for one in planned if one.seconds), key=lambda its: -max(its))
-    seconds = [its for run in runs for its in run]
-    cost = f", {price * sum(seconds) / 3600:,.2f} at {price:g} an hour" if price else ""
-    lines.append(f"{len(seconds)} trainings: {_time(sum(seconds))} of one {worker}{cost}")
-    for workers in WORKERS:
+    everything = [its for run in runs for its in run]
+    cost = f", {price * sum(everything) / 3600:,.2f} at {price:g} an hour" if price else ""
+    lines.append(f"{_trainings(everything)}: {_time(sum(everything))} of one {worker}{cost}")
+    for workers in WORKERS if runs else ():
         ends, least = makespan(runs, workers), lower_bound(runs, workers)
         lines.append(f"  on {workers} {worker}{'s' * (workers > 1)}: {_time(ends)}; nothing ends before {_time(least)}")
     return "\n".join(lines)
+
+
+def _trainings(seconds: Sequence[float]) -> str:
+    return f"{len(seconds)} training{'s' * (len(seconds) != 1)}"
 
 
 def _time(seconds: float) -> str:

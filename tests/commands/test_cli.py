@@ -435,12 +435,20 @@ def test_an_experiment_prints_its_table_and_draws_its_page(home: Home) -> None:
     ran = raysee(f"{words} --table-only")
     assert (ran.code, ran.err) == (0, ""), ran
     assert "owed: not trained yet." in ran.out
+    assert "1 training: " in raysee(f"{words} --plan").out
+    assert "owed: not trained yet." in raysee(f"{words} --table-only").out, "a plan trains nothing"
     ran = raysee(words)
     assert (ran.code, ran.err) == (0, ""), ran
     assert re.search(r"emodb +A1\[1\] +UAR +paper +\d\d\.\d % +\d+\.\d % \(1 trainings so far\)", ran.out), ran.out
     assert ran.place == f"file://{home.root}/lake/experiments/keesing2020/report.html"
     assert "not finished" in local(ran.place).read_text()
-    assert raysee(f"{words} --table-only").out == ran.out
+    planned, separator, table = ran.out.partition("Table 3: ")
+    assert "1 training: " in planned
+    assert raysee(f"{words} --table-only").out == separator + table
+    assert (
+        raysee(f"{words} --plan").out
+        == "  emodb aldeneh logmel40 paper: 1 finished\n0 trainings: 0.0 s of one CPU core\n"
+    )
 
 
 def _process(words: str, **changes: str | None) -> Ran:
