@@ -37,6 +37,8 @@ SPECIFIC: dict[str, Emotion] = {
 #: Twelve hexadecimal digits of the map: an `emotion` column of another fingerprint may say something else.
 FINGERPRINT = fingerprint({"emotions": EMOTIONS, "specific": SPECIFIC})
 
+_BIG_SIX = ("anger", "happiness", "sadness", "fear", "surprise", "disgust")
+
 #: The schemes by name: a canonical emotion, or a specific category, -> a class. What is not named is dropped; a
 #: specific category has its own class before that of its canonical emotion, or the latter where it is not named.
 #:
@@ -48,7 +50,6 @@ FINGERPRINT = fingerprint({"emotions": EMOTIONS, "specific": SPECIFIC})
 #:   Calm is neutral in valence: RAVDESS recorded it as a second baseline, perceptually like neutral (Livingstone &
 #:   Russo 2018). Guilt is negative, and nothing is agreed on of its arousal: there it is dropped.
 #: - SmartKom's unidentifiable rest, "unknown", says nothing and is dropped.
-_BIG_SIX = ("anger", "happiness", "sadness", "fear", "surprise", "disgust")
 SCHEMES: dict[str, dict[str, str]] = {
     "big6": {one: one for one in _BIG_SIX},
     "big6+neutral": {one: one for one in (*_BIG_SIX, "neutral")},
