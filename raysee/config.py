@@ -83,7 +83,8 @@ class RunConfig(Config):
 class ScoreConfig(Config):
     """How a recording is cut and scored."""
 
-    window_s: float = Field(4.0, ge=0.1)
-    hop_s: float = Field(2.0, ge=0.02)
-    min_speech: float = Field(0.3, ge=0, le=1)  # share of a window that must be speech
+    detector: str = ""  # of speech, by name; empty: the best that is installed
+    min_s: float = Field(1.0, ge=0.25)  # of a segment
+    max_s: float = Field(8.0, ge=2.1)
+    pause_s: float = Field(0.75, ge=0.1)  # that ends one
     batch_size: int = Field(64, ge=1)

@@ -158,6 +158,7 @@ SEGMENTS = pa.schema(
         _required("channel", pa.int32()),  # 0 is left
         _required("start_s", pa.float64()),
         _required("end_s", pa.float64()),
+        _required("speech_s", pa.float64()),  # of it; the rest are short pauses
         _required("level_dbfs", pa.float32()),
         _required("labels", _STRINGS),
         _required("probabilities", _FLOATS),
@@ -166,13 +167,14 @@ SEGMENTS = pa.schema(
     ]
 )
 
-#: One row a channel of a call: the mean of its segments' probabilities (S003's mean prediction).
+#: One row a channel of a call: the mean of its segments' probabilities, weighted by their speech.
 CALLS = pa.schema(
     [
         _required("call_id", pa.string()),
         _required("uri", pa.string()),
         _required("channel", pa.int32()),
         _required("num_channels", pa.int32()),
+        _required("dual_mono", pa.bool_()),  # both channels are the same sound: only the first has a row
         _required("sample_rate_hz", pa.int32()),
         _required("duration_s", pa.float64()),
         _required("speech_s", pa.float64()),

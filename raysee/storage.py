@@ -74,7 +74,7 @@ def list_files(uri: str) -> list[FileInfo]:
         if not found and not listed.exists(path):
             raise FileNotFoundError(uri)
         files = [
-            FileInfo(_uri(uri, name), int(info["size"]), _etag(info))
+            FileInfo(_uri(uri, name), int(info["size"]), etag_of(info))
             for name, info in found.items()
             if not name.endswith(".tmp")
         ]
@@ -246,7 +246,8 @@ def _uri(root: str, path: str) -> str:
     return f"s3://{path}" if root.startswith("s3://") else pathlib.Path(path).as_uri()
 
 
-def _etag(info: dict[str, Any]) -> str:
+def etag_of(info: dict[str, Any]) -> str:
+    """The tag of a file system's answer about a file."""
     return str(info["ETag"]).strip('"') if "ETag" in info else f"{info['mtime']:.6f}"
 
 

@@ -34,8 +34,8 @@ def test_a_configuration_cannot_change() -> None:
         (TrainingConfig, {"batch_size": 0}),
         (TrainingConfig, {"learning_rate": 0}),
         (TrainingConfig, {"precision": "float16"}),
-        (ScoreConfig, {"window_s": 0}),
-        (ScoreConfig, {"hop_s": -1}),
+        (ScoreConfig, {"max_s": 0}),
+        (ScoreConfig, {"pause_s": -1}),
         (ScoreConfig, {"min_speech": 1.01}),
         (ScoreConfig, {"batch_size": 0}),
     ],
@@ -75,7 +75,7 @@ def test_the_order_of_the_labels_counts() -> None:
 def test_a_fingerprint_knows_values_not_spelling() -> None:
     assert fingerprint({"a": 1, "b": [1.5, None]}) == fingerprint({"b": [1.5, None], "a": 1})
     assert fingerprint(["ab", "c"]) != fingerprint(["a", "bc"])
-    assert ScoreConfig(window_s=4).fingerprint() == ScoreConfig(window_s=4.0).fingerprint()
+    assert ScoreConfig(max_s=4).fingerprint() == ScoreConfig(max_s=4.0).fingerprint()
     with pytest.raises(ValueError, match="JSON"):
         fingerprint(float("nan"))
 

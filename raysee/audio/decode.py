@@ -1,12 +1,15 @@
 """The bytes of a file -> samples, or an error that says what is wrong with the file."""
 
+import contextlib
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from raysee.audio.headers import File, declared_size, sized
 from raysee.errors import AudioError
 
 if TYPE_CHECKING:
@@ -59,39 +62,82 @@ class Audio(NamedTuple):
         return self._replace(samples=self.samples[first:last])
 
 
+class Opened(NamedTuple):
+    """An audio file: its format and codec, the seconds that it declares, and its samples, block by block.
+
+    All blocks have the same rate and channels, none is empty; they come once, and only while the file is open.
+    """
+
+    format: str
+    declared_s: float | None
+    blocks: Iterator[Audio]
+
+
 _RATES_HZ = (1_000, 768_000)
 _HIGHEST_PEAK = 100.0  # 40 dB above full scale; float files may pass 1, but not by this
-_BLOCK = 2**20  # samples by channel read at once
+_BLOCK = 2**18  # values read at once
 _UNKNOWN_LENGTH = 2**63 - 1  # what libsndfile says of a FLAC that was written into a pipe
-_FFMPEG_FORMATS = "aac,amr,asf,avi,caf,flv,matroska,mov,mpeg,mpegts,wav"  # none that opens other files
-_WITHOUT_DURATION = {"aac", "amr"}  # FFmpeg estimates it from the number of bytes
+_FFMPEG_FORMATS = "aac,amr,asf,avi,caf,flv,g729,gsm,matroska,mov,mpeg,mpegts,wav"  # none that opens other files
+_WITHOUT_DURATION = {"aac", "amr", "g729", "gsm"}  # FFmpeg estimates it from the number of bytes
+_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}  # FFmpeg's own fail where a phone paused (DTX)
+_BY_NAME = {".g729": "g729"}  # formats that cannot be told by their bytes
 _SHORTFALL_S = 0.1  # codecs' blocks and AVI's rounding make less than this
-_BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta", b"sidx", b"moof", b"mfra"}
-_UNKNOWN_SIZE = 0x7FFFF000  # recorders that stream write 0, or something from here up
 
 
 def decode(data: bytes) -> Audio:
     """Decode a whole file: WAV (mu-law, A-law, GSM too), FLAC, OGG, Opus, MP3, AIFF, AU by libsndfile.
 
-    What libsndfile does not know goes to FFmpeg: AAC, M4A, MP4, MOV, 3GP, AVI, AMR, WMA, FLV, MKV, WebM, MPEG, CAF and
-    WAV with other codecs. Of a file with several streams the first of sound is taken. An encoder's delay that the
+    What libsndfile does not know goes to FFmpeg: AAC, M4A, MP4, MOV, 3GP, AVI, AMR, GSM, WMA, FLV, MKV, WebM, MPEG, CAF
+    and WAV with other codecs. Of a file with several streams the first of sound is taken. An encoder's delay that the
     file declares is cut off at both ends.
 
     Raises EmptyFile, NotAudio, TruncatedAudio, NoSamples, NotFinite or UnlikelyAudio.
     """
-    if not data:
-        raise EmptyFile("the file has no bytes")
-    data = _checked_size(data)
-    try:
-        file = _Stream(io.BytesIO(data))
-    except soundfile.LibsndfileError as error:
-        audio = _by_ffmpeg(data, error.error_string)
-    else:
-        with file:
-            audio = _by_libsndfile(file)
-    samples, rate = audio
-    if len(samples) == 0:
+    with open_audio(io.BytesIO(data)) as opened:
+        blocks = list(opened.blocks)
+    if not blocks:
         raise NoSamples("the file has a header and no samples")
+    rate = blocks[0].sample_rate_hz
+    audio = blocks[0] if len(blocks) == 1 else Audio(np.concatenate([block.samples for block in blocks]), rate)
+    check(audio)
+    return audio
+
+
+@contextlib.contextmanager
+def open_audio(file: File, name: str = "") -> Iterator[Opened]:
+    """Open an audio file of any format that `decode` knows, and G.729, which only the ending of its `name` tells.
+
+    Raises EmptyFile, NotAudio or TruncatedAudio at once, NotAudio, TruncatedAudio or UnlikelyAudio between blocks.
+    """
+    size = file.seek(0, io.SEEK_END)
+    if size == 0:
+        raise EmptyFile("the file has no bytes")
+    declared = declared_size(file, size)
+    if declared > size + 1:  # a missing pad byte is harmless
+        raise TruncatedAudio(f"the header declares {declared} bytes, the file has {size}")
+    file = sized(file, size)
+    kind = next((kind for ending, kind in _BY_NAME.items() if name.lower().endswith(ending)), None)
+    refusal = f"not as {kind}"
+    if kind is None:
+        file.seek(0)
+        try:
+            opened = _Stream(file)
+        except soundfile.LibsndfileError as error:
+            refusal = error.error_string
+        else:
+            with opened:
+                frames = opened.frames
+                declared_s = frames / opened.samplerate if frames < _UNKNOWN_LENGTH and opened.samplerate else None
+                yield Opened(f"{opened.format} {opened.subtype}", declared_s, _by_libsndfile(opened))
+            return
+    file.seek(0)
+    with _ffmpeg(file, kind, f"no decoder understands the file's {size} bytes: {refusal}") as by_ffmpeg:
+        yield by_ffmpeg
+
+
+def check(audio: Audio) -> None:
+    """Raises NotFinite or UnlikelyAudio where samples, at least one, are those of no recording."""
+    samples, rate = audio
     if not _RATES_HZ[0] <= rate <= _RATES_HZ[1]:
         raise UnlikelyAudio(f"the header declares {rate} samples a second")
     peak = max(float(samples.max()), -float(samples.min()))  # NaN where any sample is
@@ -100,7 +146,6 @@ def decode(data: bytes) -> Audio:
         raise NotFinite(f"{bad} of {samples.size} samples are NaN or infinite")
     if peak > _HIGHEST_PEAK:
         raise UnlikelyAudio(f"the highest sample is {peak:.3g}, full scale is 1")
-    return audio
 
 
 class _Stream(soundfile.SoundFile):  # type: ignore[misc]
@@ -110,83 +155,34 @@ class _Stream(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-def _by_libsndfile(file: soundfile.SoundFile) -> Audio:
-    declared = file.frames
-    try:
-        samples = _read(file)
-    except soundfile.LibsndfileError as error:
-        raise TruncatedAudio(f"of {declared} samples declared not all can be read: {error.error_string}") from error
-    if len(samples) < declared < _UNKNOWN_LENGTH:
-        raise TruncatedAudio(f"the header declares {declared} samples, {len(samples)} are there")
-    return Audio(samples, file.samplerate)
-
-
-def _read(file: soundfile.SoundFile) -> Samples:
-    """All samples, (num_samples, num_channels), however many the header promises."""
+def _by_libsndfile(file: soundfile.SoundFile) -> Iterator[Audio]:
+    """All samples, however many the header promises."""
     is_pcm16 = file.subtype == "PCM_16"  # by far the most common, and scaling it here is twice as fast
-    blocks: list[Samples] = []
-    while not blocks or len(blocks[-1]) == _BLOCK:
-        block = file.read(_BLOCK, dtype="int16" if is_pcm16 else "float32", always_2d=True)
-        blocks.append(block * np.float32(1 / 32768) if is_pcm16 else block)
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    size = max(_BLOCK // file.channels, 1)
+    declared, found, last = file.frames, 0, size
+    while last == size:
+        try:
+            block = file.read(size, dtype="int16" if is_pcm16 else "float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise TruncatedAudio(f"of {declared} samples declared not all can be read: {error.error_string}") from error
+        last = len(block)
+        found += last
+        if last:
+            yield Audio(block * np.float32(1 / 32768) if is_pcm16 else block, file.samplerate)
+    if found < declared < _UNKNOWN_LENGTH:
+        raise TruncatedAudio(f"the header declares {declared} samples, {found} are there")
 
 
-def _checked_size(data: bytes) -> bytes:
-    """The bytes, after holding their number against the header's: libsndfile plays what is left without a word."""
-    kind = data[:4]
-    if kind == b"RIFF":
-        declared = int.from_bytes(data[4:8], "little")
-        if declared == 0 or declared >= _UNKNOWN_SIZE:
-            return _with_data_to_the_end(data)
-        declared += 8
-    elif kind == b"RF64" and data[12:16] == b"ds64":
-        declared = int.from_bytes(data[20:28], "little") + 8
-    elif kind == b"FORM":
-        declared = int.from_bytes(data[4:8], "big") + 8
-    elif data[4:8] == b"ftyp":
-        declared = _end_of_boxes(data)
-    elif kind == b".snd" and data[8:12] != b"\xff\xff\xff\xff":
-        declared = int.from_bytes(data[4:8], "big") + int.from_bytes(data[8:12], "big")
-    else:
-        return data
-    if declared > len(data) + 1:  # a missing pad byte is harmless
-        raise TruncatedAudio(f"the header declares {declared} bytes, the file has {len(data)}")
-    return data
-
-
-def _with_data_to_the_end(data: bytes) -> bytes:
-    """A WAV whose recorder could not go back to fill in its sizes: a data chunk of size 0 reaches to the end."""
-    start = 12
-    while start + 8 <= len(data):
-        name, size = data[start : start + 4], int.from_bytes(data[start + 4 : start + 8], "little")
-        if name == b"data":
-            return data if size else data[: start + 4] + b"\xff" * 4 + data[start + 8 :]
-        start += 8 + size + size % 2
-    return data
-
-
-def _end_of_boxes(data: bytes) -> int:
-    """Where the last box of an MP4 ends, or where something that is no box begins."""
-    end = 0
-    while end + 8 <= len(data) and data[end + 4 : end + 8] in _BOXES:
-        size = int.from_bytes(data[end : end + 4], "big")
-        if size == 1:
-            size = int.from_bytes(data[end + 8 : end + 16], "big")
-        if size < 8:  # 0 reaches to the end of the file
-            break
-        end += size
-    return end
-
-
-def _by_ffmpeg(data: bytes, refusal: str) -> Audio:
-    """The first stream of sound. `refusal` is what libsndfile said of the file."""
+@contextlib.contextmanager
+def _ffmpeg(file: File, kind: str | None, refusal: str) -> Iterator[Opened]:
+    """The first stream of sound. `refusal` is what to say where FFmpeg does not know the file either."""
     import av  # 40 ms that a corpus of WAV files need not wait for
 
     try:
         only = {"format_whitelist": _FFMPEG_FORMATS}
-        container = av.open(io.BytesIO(data), "r", options=only, metadata_errors="replace")
+        container = av.open(file, "r", format=kind, options=only, metadata_errors="replace")
     except av.FFmpegError as error:
-        raise NotAudio(f"no decoder understands the file's {len(data)} bytes: {refusal}") from error
+        raise NotAudio(refusal) from error
     with container:
         kind = container.format.name
         if not container.streams.audio:
@@ -195,26 +191,56 @@ def _by_ffmpeg(data: bytes, refusal: str) -> Audio:
         if stream.codec_context is None:
             raise NotAudio(f"there is no decoder for the sound of the file ({kind})")
         declared_s = _declared_s(container, stream)
-        blocks: list[Samples] = []
-        rate = 0
-        try:
-            for frame in container.decode(stream):
-                if blocks and (frame.sample_rate != rate or frame.layout.nb_channels != blocks[0].shape[1]):
-                    raise UnlikelyAudio(f"the rate or the channels change after {len(blocks)} blocks")
-                rate = frame.sample_rate
-                blocks.append(_floats(frame))
-        except av.FFmpegError as error:
-            if not blocks:
-                raise NotAudio(f"nothing of the sound ({kind}) can be decoded: {error.strerror}") from error
-            raise TruncatedAudio(f"after {len(blocks)} blocks the next cannot be decoded: {error.strerror}") from error
-    samples = np.concatenate(blocks) if blocks else np.empty((0, 1), np.float32)
-    if blocks and len(samples) < (declared_s - _SHORTFALL_S) * rate:
-        raise TruncatedAudio(f"the file declares {declared_s:.3f} s, {len(samples) / rate:.3f} s are there")
+        blocks = _by_ffmpeg(container, stream, declared_s)
+        yield Opened(f"{kind} {stream.codec_context.name}", declared_s or None, blocks)
+
+
+def _by_ffmpeg(
+    container: "av.container.InputContainer", stream: "av.AudioStream", declared_s: float
+) -> Iterator[Audio]:
+    import av
+
+    kind = container.format.name
+    blocks: list[Samples] = []  # of the codec, since what was handed over; the last one is always held back
+    values = found = count = rate = channels = 0
+    try:
+        for frame in _frames(container, stream):
+            if count and (frame.sample_rate != rate or frame.layout.nb_channels != channels):
+                raise UnlikelyAudio(f"the rate or the channels change after {count} blocks")
+            if values >= _BLOCK:
+                yield Audio(np.concatenate(blocks), rate)
+                blocks, values = [], 0
+            rate, channels = frame.sample_rate, frame.layout.nb_channels
+            blocks.append(_floats(frame))
+            values += blocks[-1].size
+            found += len(blocks[-1])
+            count += 1
+    except av.FFmpegError as error:
+        if not count:
+            raise NotAudio(f"nothing of the sound ({kind}) can be decoded: {error.strerror}") from error
+        raise TruncatedAudio(f"after {count} blocks the next cannot be decoded: {error.strerror}") from error
+    if not found:
+        return
+    if found < (declared_s - _SHORTFALL_S) * rate:
+        raise TruncatedAudio(f"the file declares {declared_s:.3f} s, {found / rate:.3f} s are there")
     # A codec fills its last block up; an MP4 says where the recording ends in it.
-    last = round(declared_s * rate)
-    if kind.startswith("mov") and blocks and 0 < len(samples) - last < len(blocks[-1]):
-        samples = samples[:last]
-    return Audio(samples, rate)
+    surplus = found - round(declared_s * rate)
+    if kind.startswith("mov") and 0 < surplus < len(blocks[-1]):
+        blocks[-1] = blocks[-1][:-surplus]
+    yield Audio(np.concatenate(blocks), rate)
+
+
+def _frames(container: "av.container.InputContainer", stream: "av.AudioStream") -> Iterator["av.AudioFrame"]:
+    import av
+
+    decoder = _DECODERS.get(stream.codec_context.name)
+    if decoder not in av.codecs_available:
+        yield from container.decode(stream)
+        return
+    context = av.Codec(decoder, "r").create("audio")
+    context.sample_rate, context.layout = stream.rate, "mono"
+    for packet in container.demux(stream):
+        yield from context.decode(packet)
 
 
 def _declared_s(container: "av.container.InputContainer", stream: "av.AudioStream") -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raysee.audio.decode import Audio, decode
-from raysee.audio.speech import FRAME_S, level_dbfs
+from raysee.audio.speech import level_dbfs
 from raysee.errors import AudioError
 
 #: The highest sample of 16-bit sound. What mu-law (0.980) and 8 bits (0.992) can say at most is below it.
@@ -16,6 +16,7 @@ FULL_SCALE = 32767 / 32768
 #: A frame is silent where it is so far below the loudest frame of its clip: recordings differ in level.
 BELOW_LOUDEST_DB = 40.0
 _DIGITAL_SILENCE_DBFS = -90.0
+_FRAME_S = 0.02
 
 #: The first and the last second of a clip in its file; None: from the beginning, to the end.
 Span = tuple[float | None, float | None]
@@ -59,7 +60,7 @@ def _measure(audio: Audio, content_sha256: str) -> Measures:
     magnitudes = np.abs(samples)
     clipped = magnitudes >= np.float32(FULL_SCALE)
     centred = samples - samples.mean(axis=0, dtype=np.float64).astype(np.float32)  # a constant offset is no sound
-    size = max(min(round(FRAME_S * rate), num_samples), 1)
+    size = max(min(round(_FRAME_S * rate), num_samples), 1)
     num_frames = num_samples // size
     levels = level_dbfs(centred[: num_frames * size].reshape(num_frames, size * num_channels))
     silent = levels <= max(float(levels.max()) - BELOW_LOUDEST_DB, _DIGITAL_SILENCE_DBFS)

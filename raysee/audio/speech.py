@@ -1,54 +1,154 @@
-"""Where somebody speaks, by energy, and the windows that are worth scoring."""
+"""Where somebody speaks, in many recordings at once: by Silero's detector, or where that is not installed, by energy.
+
+B: recordings (a channel of a call is one), T: samples, F: frames of 32 ms.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from raysee.audio import segments, silero
 from raysee.audio.decode import Samples
+from raysee.audio.resample import resample
+from raysee.audio.segments import Probabilities, Segment, SegmentConfig
+from raysee.errors import ConfigurationError
 
-FRAME_S = 0.02
 _ABOVE_FLOOR_DB = 12.0  # speech is at least this much above the line's own noise
 _HIGHEST_FLOOR_DBFS = -45.0  # where a channel has no break, its tenth percentile is speech itself
 _SILENCE_DBFS = -55.0  # nothing below this is speech, however quiet the line
 _DIGITAL_SILENCE_DBFS = -90.0
-_HANGOVER_FRAMES = 10  # 0.2 s: closures of stops and short pauses belong to the speech around them
 
 Mask = npt.NDArray[np.bool_]
 
-
-def find_speech(samples: Samples, sample_rate_hz: int) -> Mask:
-    """For each 20 ms frame of `samples` (num_samples,), whether it holds speech, (num_frames,).
-
-    A frame is speech where its level is 12 dB above the channel's noise floor (the tenth percentile of the levels
-    above digital silence) and above -55 dBFS; each stretch is widened by 0.2 s on both sides.
-    """
-    size = round(FRAME_S * sample_rate_hz)
-    num_frames = len(samples) // size
-    if num_frames == 0:
-        return np.zeros(0, dtype=np.bool_)
-    centred = samples[: num_frames * size] - samples.mean()  # a constant offset is no sound
-    level = level_dbfs(centred.reshape(num_frames, size))
-    sounding = level[level > _DIGITAL_SILENCE_DBFS]
-    floor = min(float(np.percentile(sounding, 10)), _HIGHEST_FLOOR_DBFS) if len(sounding) else _HIGHEST_FLOOR_DBFS
-    loud = level > max(floor + _ABOVE_FLOOR_DB, _SILENCE_DBFS)
-    around = np.ones(2 * _HANGOVER_FRAMES + 1)
-    widened: Mask = np.convolve(loud, around)[_HANGOVER_FRAMES:][:num_frames] > 0
-    return widened
+ENERGY = "energy-v1"
+_FLOOR_PERCENTILE = 10
+_LEVELS_DB = np.arange(_DIGITAL_SILENCE_DBFS, 1.0)  # as finely as the floor is known
+_SLOPE_DB = 5.0  # 3 dB from a probability of 0.5 to one of 0.35
+_TONE_SHARE = 0.985  # of a frame's power in two peaks; 2 to 8 % of the speech in real calls has as much
+_PEAK_BINS = 2  # a sine behind a Hann window spreads over so many bins on both sides
+_SIDE_BY_SIDE = 32  # recordings: with more, Silero's model is hardly faster
+_FRAME_SIZE = round(segments.FRAME_S * silero.SAMPLE_RATE_HZ)
+_BLOCK_FRAMES = 320  # of all recordings, some 10 s at once
 
 
-def windows(is_speech: Mask, *, window_s: float, hop_s: float, min_speech: float) -> list[tuple[float, float]]:
-    """Start and end in seconds of the windows in which at least `min_speech` of the frames are speech.
+class Detector(Protocol):
+    """A pass over several recordings of 16 kHz, whose state goes on from block to block."""
 
-    `is_speech` is (num_frames,), of 20 ms each. There is a window every `hop_s`; the last one ends with the recording,
-    and a recording shorter than `window_s` is one window. A window without any speech is never kept.
-    """
-    size, hop = max(round(window_s / FRAME_S), 1), max(round(hop_s / FRAME_S), 1)
-    last = max(len(is_speech) - size, 0)
-    found = []
-    for start in [*range(0, last, hop), last]:
-        inside = is_speech[start : start + size]
-        if inside.any() and inside.mean() >= min_speech:
-            found.append((start * FRAME_S, (start + len(inside)) * FRAME_S))
+    def push(self, samples_BT: Samples) -> Probabilities:
+        """Go on by these samples; (B, F), the probability of speech in each frame of 32 ms that they fill.
+
+        Recordings that are over may be left off at the end of B, for good.
+        """
+
+
+def detector() -> str:
+    """The best detector that is installed here; the name changes with whatever it could find otherwise."""
+    return silero.name() if silero.is_installed() else ENERGY
+
+
+def listener(name: str, num_recordings: int) -> Detector:
+    """The detector of that name before its first sample. ConfigurationError where another one is installed here."""
+    if name == ENERGY:
+        return Energy(num_recordings)
+    if name != detector():
+        raise ConfigurationError(
+            f"Speech is to be found by {name}, and {detector()} is what is installed here: "
+            'pip install "raysee[speech]" in the same versions on every machine.'
+        )
+    return silero.Silero(num_recordings)
+
+
+def find_segments(
+    recordings: Sequence[Samples], sample_rate_hz: int, config: SegmentConfig, name: str
+) -> list[list[Segment]]:
+    """The segments to score of each of the recordings (num_samples,), found by the detector `name`."""
+    return [segments.cut(found_F, config) for found_F in probabilities(recordings, sample_rate_hz, name)]
+
+
+def probabilities(recordings: Sequence[Samples], sample_rate_hz: int, name: str) -> list[Probabilities]:
+    """For each of the recordings (num_samples,), the probability of speech in its whole frames of 32 ms."""
+    heard = [resample(samples, sample_rate_hz, silero.SAMPLE_RATE_HZ) for samples in recordings]
+    longest_first = sorted(range(len(heard)), key=lambda index: -len(heard[index]))
+    found: list[Probabilities] = [np.zeros(0, np.float32)] * len(heard)
+    for first in range(0, len(heard), _SIDE_BY_SIDE):
+        batch = longest_first[first : first + _SIDE_BY_SIDE]
+        for index, found_F in zip(batch, _side_by_side([heard[index] for index in batch], name), strict=True):
+            # What resampling rounds up may not lie behind the recording's end.
+            found[index] = found_F[: int(len(recordings[index]) / sample_rate_hz / segments.FRAME_S + 1e-9)]
     return found
+
+
+def _side_by_side(recordings: list[Samples], name: str) -> list[Probabilities]:
+    """Of recordings in order of length, the longest first."""
+    listening = listener(name, len(recordings))
+    block = _BLOCK_FRAMES * _FRAME_SIZE
+    found: list[list[Probabilities]] = [[] for _ in recordings]
+    for begin in range(0, len(recordings[0]), block):
+        parts = [samples[begin : begin + block] for samples in recordings if len(samples) > begin]
+        samples_BT = np.zeros((len(parts), len(parts[0])), np.float32)
+        for row_T, part in zip(samples_BT, parts, strict=True):
+            row_T[: len(part)] = part
+        for blocks, block_F in zip(found, listening.push(samples_BT), strict=False):
+            blocks.append(block_F)
+    return [np.concatenate(blocks) if blocks else np.zeros(0, np.float32) for blocks in found]
+
+
+class Energy:
+    """Speech is what is 12 dB above the noise of the line, above -55 dBFS, and neither a tone nor a click.
+
+    The noise of the line is the tenth percentile of the levels so far that are above digital silence; a channel without
+    a break has its tenth percentile in speech, so it is -45 dBFS at most. A tone, of a line or of two keys, has its
+    power in two peaks. What lasts for one frame between silence or tones is a click, such as a tone's beginning.
+    Music is none of these: it is taken for speech.
+    """
+
+    def __init__(self, num_recordings: int) -> None:
+        self._waiting_BT = np.zeros((num_recordings, 0), np.float32)
+        self._counts = np.zeros((num_recordings, len(_LEVELS_DB)), np.int64)
+        self._last = np.zeros((num_recordings, 1), np.float32)
+
+    def push(self, samples_BT: Samples) -> Probabilities:
+        """See Detector."""
+        num_recordings = len(samples_BT)
+        waiting_BT = np.concatenate([self._waiting_BT[:num_recordings], samples_BT], axis=1)
+        num_frames = waiting_BT.shape[1] // _FRAME_SIZE
+        self._waiting_BT = waiting_BT[:, num_frames * _FRAME_SIZE :].copy()
+        frames_BFT = waiting_BT[:, : num_frames * _FRAME_SIZE].reshape(num_recordings, num_frames, _FRAME_SIZE)
+        frames_BFT = frames_BFT - frames_BFT.mean(axis=-1, keepdims=True)  # a constant offset is no sound
+        level_BF = level_dbfs(frames_BFT)
+        floor_BF = np.stack([self._floor(row, level_F) for row, level_F in enumerate(level_BF)])
+        above_BF = level_BF - np.maximum(np.minimum(floor_BF, _HIGHEST_FLOOR_DBFS) + _ABOVE_FLOOR_DB, _SILENCE_DBFS)
+        speech_BF = np.where(_is_tone(frames_BFT), 0.0, 1 / (1 + np.exp(-above_BF / _SLOPE_DB))).astype(np.float32)
+        with_last_BF = np.concatenate([self._last[:num_recordings], speech_BF], axis=1)
+        self._last = with_last_BF[:, -1:].copy()
+        probabilities_BF: Probabilities = np.minimum(with_last_BF[:, :-1], with_last_BF[:, 1:])
+        return probabilities_BF
+
+    def _floor(self, row: int, level_F: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """The tenth percentile of all levels of a recording up to each of these frames, in dB."""
+        is_level = np.round(level_F)[:, None] == _LEVELS_DB
+        counts = self._counts[row] + np.cumsum(is_level, axis=0)
+        if len(counts):
+            self._counts[row] = counts[-1]
+        below = np.cumsum(counts, axis=1)
+        floor_F: npt.NDArray[np.float64] = _LEVELS_DB[
+            np.argmax(below * 100 >= below[:, -1:] * _FLOOR_PERCENTILE, axis=1)
+        ]
+        return floor_F
+
+
+def _is_tone(frames_BFT: Samples) -> Mask:
+    power = np.abs(np.fft.rfft(frames_BFT * np.hanning(frames_BFT.shape[-1]).astype(np.float32))) ** 2
+    total = power.sum(axis=-1)
+    bins = np.arange(power.shape[-1])
+    rest = power
+    for _ in range(2):
+        peak = rest.argmax(axis=-1)
+        rest = np.where(np.abs(bins - peak[..., None]) <= _PEAK_BINS, 0.0, rest)
+    is_tone: Mask = rest.sum(axis=-1) <= (1 - _TONE_SHARE) * total
+    return is_tone
 
 
 def level_dbfs(frames: Samples) -> npt.NDArray[np.float32]:

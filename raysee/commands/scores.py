@@ -14,13 +14,13 @@ def score(
     source: Annotated[str, typer.Argument(help="The prefix below which the recordings lie.")],
     model: Annotated[str, typer.Option(help="The training run whose model is used.")],
     to: Annotated[str, typer.Option(help="Where the scores are written.")],
-    window_s: Annotated[float, typer.Option(help="Length of a window in seconds.")] = ScoreConfig().window_s,
-    hop_s: Annotated[
-        float, typer.Option(help="From one window's start to the next, in seconds.")
-    ] = ScoreConfig().hop_s,
+    detector: Annotated[str, typer.Option(help="Of speech, by name; by default the best that is installed.")] = "",
+    max_s: Annotated[
+        float, typer.Option(help="Of a segment; a longer one is cut at its pauses.")
+    ] = ScoreConfig().max_s,
     overwrite: Overwrite = False,
 ) -> str:
-    """Score every recording of an archive, by channel and over time."""
+    """Score every recording of an archive, by channel and segment of speech."""
     from raysee.distributed.score import score as run
 
     with progress("recordings") as on_progress:
@@ -28,7 +28,7 @@ def score(
             source,
             model,
             to,
-            ScoreConfig(window_s=window_s, hop_s=hop_s),
+            ScoreConfig(detector=detector, max_s=max_s),
             overwrite=overwrite,
             on_progress=on_progress,
         )

@@ -6,6 +6,7 @@ import time
 import torch
 
 from raysee import receipts, schema, storage
+from raysee.audio.speech import detector, listener
 from raysee.config import ScoreConfig, fingerprint, set_fingerprint
 from raysee.distributed.cluster import connect
 from raysee.distributed.shards import Shard, ShardResult, run_shards
@@ -14,9 +15,10 @@ from raysee.lock import Lock
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 from raysee.scoring.plan import RECORDINGS, extend, recordings
-from raysee.scoring.score import Scorer
+from raysee.scoring.score import Scorer, segment_config
 from raysee.scoring.score import score as score_plan
 from raysee.storage import join
+from raysee.storage_stream import open_each
 from raysee.synthesis.marker import is_synthetic
 from raysee.training.card import load, load_card
 
@@ -42,6 +44,9 @@ def score(
         if f"{place}/".startswith(f"{to}/"):
             raise ConfigurationError(f"{to} holds the {what} in {place}: choose a folder of its own for the scores.")
     card = load_card(model)
+    config = config.model_copy(update={"detector": config.detector or detector()})
+    segment_config(config)
+    listener(config.detector, 1)  # both say what cannot be before anything is written
     identity = {
         "config": config.model_dump(),
         "model": card.fingerprint,
@@ -98,7 +103,7 @@ def score(
 
 
 def _score_shard(shard: Shard, model: str, model_fingerprint: str, config: ScoreConfig) -> list[ShardResult]:
-    scores = score_plan(shard.rows, _scorer(model, model_fingerprint, config), storage.read_each)
+    scores = score_plan(shard.rows, _scorer(model, model_fingerprint, config), open_each)
     scored = set(scores.calls["call_id"].to_pylist())
     result = ShardResult(
         tables={

@@ -100,8 +100,8 @@ class ScoringRun:
     work_s: float
     not_recordings: dict[str, int]
     labels: list[str]
-    channels: list[int]  # with at least one scored window
-    windows: dict[tuple[int, str], int]  # (channel, label) -> number
+    channels: list[int]  # with at least one scored segment
+    segments: dict[tuple[int, str], int]  # (channel, label) -> number
     calls: list[CallRow]
     num_call_rows: int
     timelines: list[Timeline]
@@ -121,9 +121,9 @@ class ScoringRun:
         """Seconds of audio scored in a second of one worker."""
         return self.audio_s / self.work_s
 
-    def windows_of(self, channel: int) -> int:
-        """All scored windows of a channel."""
-        return sum(number for (its_channel, _), number in self.windows.items() if its_channel == channel)
+    def segments_of(self, channel: int) -> int:
+        """All scored segments of a channel."""
+        return sum(number for (its_channel, _), number in self.segments.items() if its_channel == channel)
 
 
 def gather(place: str, receipt: Receipt, anchor: str) -> ScoringRun:
@@ -137,7 +137,7 @@ def gather(place: str, receipt: Receipt, anchor: str) -> ScoringRun:
         schema.SEGMENTS,
         columns=["call_id", "channel", "start_s", "end_s", "probabilities", "label"],
     )
-    windows = collections.Counter(zip(segments["channel"].to_pylist(), segments["label"].to_pylist(), strict=True))
+    counted = collections.Counter(zip(segments["channel"].to_pylist(), segments["label"].to_pylist(), strict=True))
     synthetic = details.synthetic or details.synthetic_model
     return ScoringRun(
         anchor=anchor,
@@ -155,8 +155,8 @@ def gather(place: str, receipt: Receipt, anchor: str) -> ScoringRun:
         work_s=details.work_s,
         not_recordings=details.not_recordings,
         labels=details.labels,
-        channels=sorted({channel for channel, _ in windows}),
-        windows=dict(windows),
+        channels=sorted({channel for channel, _ in counted}),
+        segments=dict(counted),
         calls=_call_rows(calls.slice(0, MOST_ROWS)),
         num_call_rows=calls.num_rows,
         timelines=_timelines(calls, segments, details.labels, synthetic),

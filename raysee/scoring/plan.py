@@ -10,7 +10,10 @@ import pyarrow as pa
 from raysee import schema
 from raysee.storage import FileInfo, basename
 
-RECORDINGS = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".gsm", ".au")
+RECORDINGS = (
+    *(".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".aac", ".amr", ".awb", ".3gp", ".g729", ".gsm"),
+    *(".wma", ".webm", ".mkv", ".mka", ".mov", ".avi", ".caf", ".aiff", ".aif", ".au"),
+)
 _SHARD_BYTES = 32 * 2**20  # about a minute of work for one core
 _SHARD_CALLS = 64
 

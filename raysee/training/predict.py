@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from raysee.evaluation.aggregate import by_clip
 from raysee.models.network import Network
-from raysee.training.batches import Batch, Batches, end_to_end
+from raysee.training.batches import Batch, Batches, cut_lengths, end_to_end, padded_rows
 from raysee.training.clips import Array, examples
 
 
@@ -47,9 +47,19 @@ def predict_clips(
     hop_ms: int,
     aggregation: Literal["mean", "median", "vote"],
 ) -> Array:
-    """Class probabilities (num_clips, num_labels) of standardised clips, each (num_rows, *shape)."""
+    """Class probabilities (num_clips, num_labels) of standardised clips, each (num_rows, *shape).
+
+    What is said of a clip does not depend on the others: where a network does not mask padding, only clips that are
+    padded alike share a batch.
+    """
     values, offsets = end_to_end(clips)
     seen = examples(offsets, values.shape[1:], spec.unit, hop_ms)
-    everything = np.arange(len(seen.clip))
-    probabilities = predict(model, spec, Batches(spec, torch.from_numpy(values), seen, everything, batch_size))
+    rows = np.zeros(len(seen.clip), np.int64)
+    if spec.unit == "clip" and not spec.masks:
+        length = cut_lengths(spec, seen.length)
+        rows = np.array([padded_rows(spec, length[[number]]) for number in range(len(length))])
+    groups = [np.flatnonzero(rows == number) for number in np.unique(rows)]
+    tensor = torch.from_numpy(values)
+    answers = [predict(model, spec, Batches(spec, tensor, seen, group, batch_size)) for group in groups]
+    probabilities = np.concatenate(answers)[np.argsort(np.concatenate(groups), kind="stable")]
     return by_clip(probabilities, seen.clip, aggregation)[1]

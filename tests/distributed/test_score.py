@@ -53,7 +53,8 @@ def test_every_recording_is_scored_or_rejected(model: str, call_archive: pathlib
     for call in calls:
         mine = [s for s in segments if (s["call_id"], s["channel"]) == (call["call_id"], call["channel"])]
         assert len(mine) == call["num_segments"] > 0
-        mean = np.mean([segment["probabilities"] for segment in mine], axis=0)
+        weights = [segment["speech_s"] for segment in mine]
+        mean = np.average([segment["probabilities"] for segment in mine], axis=0, weights=weights)
         assert call["probabilities"] == pytest.approx(mean, abs=1e-6)
         assert call["label"] == call["labels"][int(np.argmax(mean))]
         assert all(0 <= s["start_s"] < s["end_s"] <= call["duration_s"] + 1e-9 for s in mine)
@@ -71,8 +72,8 @@ def test_every_recording_is_scored_or_rejected(model: str, call_archive: pathlib
     assert [call for call in after if call["uri"] != late] == calls
 
     with pytest.raises(ConfigurationError, match=r"different: config.*--overwrite"):
-        score(archive, model, scores, ScoreConfig(window_s=2.0))
-    other = score(archive, model, scores, ScoreConfig(window_s=2.0), overwrite=True)
+        score(archive, model, scores, ScoreConfig(max_s=4.0))
+    other = score(archive, model, scores, ScoreConfig(max_s=4.0), overwrite=True)
     assert other.receipt.counts["in"] == 5
 
 

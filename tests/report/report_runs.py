@@ -207,6 +207,7 @@ def call(name: str, *, channel: int = 0, num_segments: int = 3, probabilities: l
         "uri": pathlib.PurePosixPath("/calls", name).as_uri(),
         "channel": channel,
         "num_channels": 2,
+        "dual_mono": False,
         "sample_rate_hz": 8000,
         "duration_s": 61.4,
         "speech_s": 0.0 if best is None else 40.0,
@@ -225,6 +226,7 @@ def windows_of(call: dict[str, Any]) -> list[dict[str, Any]]:
             **{name: call[name] for name in ("call_id", "channel", "labels", "probabilities", "label", "confidence")},
             "start_s": 6.0 * number,
             "end_s": 6.0 * number + 4.0,
+            "speech_s": 4.0,
             "level_dbfs": -20.0,
         }
         for number in range(call["num_segments"])

@@ -190,7 +190,26 @@ def padded(clips: list[Array]) -> torch.Tensor:
 
 
 def said(model: torch.nn.Module, clips: list[Array], batch_size: int = 32) -> Array:
-    return predict_clips(model, MODELS["aldeneh"], clips, batch_size=batch_size, hop_ms=10, aggregation="mean")
+    """As validation and test are asked about: like lengths together, padded to the longest of a batch."""
+    values, offsets = end_to_end(clips)
+    seen = examples(offsets, values.shape[1:], "clip", 10)
+    return predict(
+        model, MODELS["aldeneh"], Batches(MODELS["aldeneh"], torch.from_numpy(values), seen, seen.clip, batch_size)
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 32])
+def test_what_is_said_of_a_scored_segment_does_not_depend_on_the_others(batch_size: int) -> None:
+    """Aldeneh's network does not mask padding, and so is asked about segments that are padded alike."""
+    rng = np.random.default_rng(0)
+    clips = [rng.standard_normal((rows, 40)).astype(np.float32) for rows in (100, 65, 300, 128, 64, 101, 400)]
+    torch.manual_seed(0)
+    model = MODELS["aldeneh"].sizes["debug"]((40,), 3)
+    together = predict_clips(model, MODELS["aldeneh"], clips, batch_size=batch_size, hop_ms=10, aggregation="mean")
+    for clip, answer in zip(clips, together, strict=True):
+        with torch.no_grad():
+            alone = model.eval()(padded([clip])).softmax(dim=1)[0]
+        np.testing.assert_allclose(answer, alone, atol=1e-5)
 
 
 def loss_by_hand(result: FoldResult, clips: Clips, fold: Fold, weights: dict[str, float], standardised: Any) -> float:
