@@ -32,7 +32,7 @@ CONFIG = RunConfig(
     size="debug",
     repeats=6,
     deliver=False,
-    training=TrainingConfig(epochs=2),
+    training=TrainingConfig(epochs=1),
 )
 
 
@@ -65,7 +65,7 @@ def main() -> None:
         return number * 3600 / (time.perf_counter() - began)
 
     as_tasks()
-    what, peer = f"{number} folds of aldeneh (debug, 2 epochs) on EMO-DB as Ray tasks, 1 core", "the same in a loop"
+    what, peer = f"{number} folds of aldeneh (debug, 1 epoch) on EMO-DB as Ray tasks, 1 core", "the same in a loop"
     figures = results.in_turn({what: as_tasks, peer: in_a_loop}, options.repeats)
     results.write("folds", [results.compared(what, peer, figures, unit="trainings / h", target=0.9)])
 
