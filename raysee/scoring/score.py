@@ -81,8 +81,9 @@ class Scores(NamedTuple):
 def score(plan: pa.Table, scorer: Scorer, open_each: OpenEach) -> Scores:
     """Score every recording of `plan` (schema.CALL_PLAN) by channel; one that cannot be read is a row of rejects.
 
-    A call of any length needs about 200 MiB: what is longer than an hour of two channels is worked on while it is read.
-    (A model that standardises by speaker keeps the features of a call besides, 60 MiB an hour of speech in log-mels.)
+    The samples of a call of any length take 64 MiB, and copies of them: what is longer than 8 minutes of two channels
+    (at 16 kHz) is worked on while it is read. A model that standardises by speaker keeps the features of a call besides,
+    60 MiB an hour of speech in log-mels.
     """
     tables: dict[str, list[dict[str, Any]]] = {"segments": [], "calls": [], "rejects": []}
     audio_s = 0.0
