@@ -82,8 +82,8 @@ def score(plan: pa.Table, scorer: Scorer, open_each: OpenEach) -> Scores:
     """Score every recording of `plan` (schema.CALL_PLAN) by channel; one that cannot be read is a row of rejects.
 
     The samples of a call of any length take 64 MiB, and copies of them: what is longer than 8 minutes of two channels
-    (at 16 kHz) is worked on while it is read. A model that standardises by speaker keeps the features of a call besides,
-    60 MiB an hour of speech in log-mels.
+    (at 16 kHz) is worked on while it is read. A model that standardises by speaker keeps the features of a call too, 60
+    MiB an hour of speech in log-mels.
     """
     tables: dict[str, list[dict[str, Any]]] = {"segments": [], "calls": [], "rejects": []}
     audio_s = 0.0
