@@ -219,7 +219,7 @@ SCORE = "score {home}/calls --model {run}"
         # an output of another configuration
         ("manifest emodb {home}/pair --to {home}/lake --allow-count-mismatch", "different: source.*pass --overwrite"),
         ("manifest emodb {home}/audio --to {home}/lake", "different: allow_count_mismatch.*pass --overwrite"),
-        (SCORE + " --to {home}/scores --window-s 2", "different: config.*pass --overwrite"),
+        (SCORE + " --to {home}/scores --max-s 4", "different: config.*pass --overwrite"),
         (SCORE + " --to {run}", "holds the model in .*choose a folder of its own"),
         # numbers that cannot be
         (TRAIN_HERE + " --set learning_rate=-1", "learning_rate: .*greater than 0.*-1"),
