@@ -2,14 +2,11 @@
 
 import json
 
-import numpy as np
 import ray
 import safetensors.torch
 import torch
 
 from raysee import schema, storage
-from raysee.config import RunConfig
-from raysee.errors import RayseeError
 from raysee.evaluation.folds import FINAL, Fold
 from raysee.evaluation.metrics import summarise
 from raysee.models import CLASSIFIERS
@@ -17,6 +14,7 @@ from raysee.storage import join
 from raysee.training import classifier, finished
 from raysee.training.finished import FoldReceipt
 from raysee.training.fit import FoldResult, fit_fold
+from raysee.training.loop import check_result
 from raysee.training.predictions import example_predictions, predictions
 from raysee.training.work import Work
 
@@ -52,7 +50,8 @@ def fit_task(place: str, work: Work, fold: Fold, repeat: int, parameters: dict[s
 
 def _write_fold(place: str, work: Work, fold: Fold, result: FoldResult) -> FoldReceipt:
     clips, seen, labels = work.clips, work.seen, work.labels
-    _check_finite(work.config, fold, result)
+    name = f"fold {fold.number}, repeat {result.repeat}"
+    check_result(name, work.config.training, result.weights, result.probabilities, result.validation)
     uar = None
     if fold.number == FINAL:
         storage.write_bytes(join(place, "model.safetensors"), safetensors.torch.save(result.weights))
@@ -79,13 +78,3 @@ def _write_fold(place: str, work: Work, fold: Fold, result: FoldResult) -> FoldR
     )
     finished.write(place, receipt)
     return receipt
-
-
-def _check_finite(config: RunConfig, fold: Fold, result: FoldResult) -> None:
-    """RayseeError where the last step, whose loss nobody has seen, led to weights or answers that are no numbers."""
-    said = np.isfinite(result.probabilities).all() and np.isfinite(result.validation).all()
-    if not said or not all(torch.isfinite(weight).all() for weight in result.weights.values()):
-        raise RayseeError(
-            f"The model of fold {fold.number}, repeat {result.repeat} has weights or answers that are NaN or infinite: "
-            f"lower the learning rate (it is {config.training.learning_rate:g})."
-        )

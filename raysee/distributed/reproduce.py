@@ -97,7 +97,7 @@ def present(root: str, wanted: Experiment, asked: Sequence[str]) -> list[str]:
     return there
 
 
-def missing_features(root: str, configs: Sequence[RunConfig]) -> dict[str, RayseeError]:
+def _missing_features(root: str, configs: Sequence[RunConfig]) -> dict[str, RayseeError]:
     """Extract what runs need; why not where it cannot be had, by the fingerprint of each run that needs it.
 
     Nothing happens where the features of this manifest are there. StorageError where the lake does not answer.
@@ -147,7 +147,7 @@ def _train(
     """The lines of runs, in whatever order they end; the table has those that have ended so far."""
     uri = join(place_of_table(root, name), "table.parquet")
     configs = _configs(runs)
-    errors = missing_features(root, list(configs.values()))
+    errors = _missing_features(root, list(configs.values()))
     ended, lines = set(errors), dict[int, list[Line]]()
 
     def write() -> None:

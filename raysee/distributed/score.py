@@ -14,9 +14,10 @@ from raysee.errors import ConfigurationError, StorageError
 from raysee.lock import Lock
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
+from raysee.scoring.hearing import segment_config
 from raysee.scoring.plan import RECORDINGS, extend, recordings
-from raysee.scoring.score import Scorer, segment_config
 from raysee.scoring.score import score as score_plan
+from raysee.scoring.scorer import Scorer
 from raysee.storage import join
 from raysee.storage_stream import open_each
 from raysee.synthesis.marker import is_synthetic

@@ -22,7 +22,7 @@ from raysee.training import checkpoint
 from raysee.training.checkpoint import Checkpoint
 from raysee.training.clips import Array
 from raysee.training.fit import derive_seed
-from raysee.training.loop import Course, Validation, example_weights, run, weights_of
+from raysee.training.loop import Course, Validation, check_result, example_weights, run, weights_of
 from raysee.training.predict import predict
 from raysee.training.store import Store, seed_of
 from raysee.training.trainer import Trainer
@@ -77,7 +77,7 @@ def _train(given: dict[str, Any], store: Store, blocks: Blocks) -> dict[str, Any
     def say() -> Array:
         said = torch.zeros(len(held), len(labels))
         if len(mine := feed.positions()):
-            said[np.searchsorted(held, mine)] = torch.from_numpy(predict(model, spec, feed))  # type: ignore[arg-type]
+            said[np.searchsorted(held, mine)] = torch.from_numpy(predict(model, spec, feed))
         if num_workers > 1:
             said = said.to(device)
             distributed.all_reduce(said)  # the others have zeros where this one has answers
@@ -103,12 +103,8 @@ def _train(given: dict[str, Any], store: Store, blocks: Blocks) -> dict[str, Any
     validation = Validation(classes[held], labels, say, rules.select == "validation") if len(held) else None
     run("the model", model, trainer, training, feed, validation, course, before=before, after=after)
     kept = weights_of(model)
-    if not all(torch.isfinite(weight).all() for weight in kept.values()):  # after the last step, whose loss nobody sees
-        raise RayseeError(
-            "The model has weights that are NaN or infinite: "
-            f"lower the learning rate (it is {training.learning_rate:g})."
-        )
     probabilities = say() if len(held) else np.empty((0, 0), np.float32)
+    check_result("the model", training, kept, probabilities)
     return {
         "error": "",
         "seed": seed,

@@ -95,6 +95,26 @@ def load(utterances: pa.Table, features: pa.Table, labels: Sequence[str]) -> Cli
     )
 
 
+def with_copies(
+    seen: Examples, clip_ids: Sequence[str], train: Indices, copies: Examples, copied: Sequence[str]
+) -> tuple[Examples, Indices, Indices]:
+    """Examples with those behind them that copies of the training clips have, all of which are trained on.
+
+    `copies` are the examples of altered copies whose clips have the ids `copied`. Returns also the training part, and
+    the copy that each added example is of.
+    """
+    number = {clip_id: clip for clip, clip_id in enumerate(clip_ids)}
+    original = np.array([number.get(clip_id, -1) for clip_id in copied])[copies.clip]
+    trained = np.isin(original, seen.clip[train])
+    both = Examples(
+        np.concatenate([seen.clip, original[trained]]),
+        np.concatenate([seen.start, copies.start[trained]]),
+        np.concatenate([seen.length, copies.length[trained]]),
+    )
+    added = np.arange(len(seen.clip), len(both.clip))
+    return both, np.concatenate([train, added]), copies.clip[trained]
+
+
 def examples(offsets: Indices, shape: tuple[int, ...], unit: str, hop_ms: int) -> Examples:
     """The examples of clips that lie end to end, clip i in rows offsets[i] to offsets[i + 1]; see models.Network."""
     lengths = np.diff(offsets)

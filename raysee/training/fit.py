@@ -19,7 +19,7 @@ from raysee.models import build, network
 from raysee.models.alexnet import load_pretrained
 from raysee.models.network import Network
 from raysee.training.batches import Batches
-from raysee.training.clips import Array, Clips, Examples, Indices, examples
+from raysee.training.clips import Array, Clips, Examples, Indices, examples, with_copies
 from raysee.training.loop import Course, Epoch, Validation, example_weights, run, weights_of
 from raysee.training.predict import predict
 from raysee.training.trainer import Trainer
@@ -152,15 +152,8 @@ def _with_altered(
     hop_ms: int,
 ) -> tuple[Array, Examples, Indices]:
     """Values and examples with altered copies behind the clips', and the training part with those of its clips."""
-    number = {clip_id: clip for clip, clip_id in enumerate(clips.clip_ids)}
     more = examples(altered.offsets, altered.shape, spec.unit, hop_ms)
-    original = np.array([number.get(clip_id, -1) for clip_id in altered.clip_ids])[more.clip]
-    trained = np.isin(original, seen.clip[fold.train])
+    behind = more._replace(start=more.start + len(scaled))
+    both, train, _ = with_copies(seen, clips.clip_ids, fold.train, behind, altered.clip_ids)
     values = altered.values if statistics is None else statistics.apply(altered.values)
-    both = Examples(
-        np.concatenate([seen.clip, original[trained]]),
-        np.concatenate([seen.start, more.start[trained] + len(scaled)]),
-        np.concatenate([seen.length, more.length[trained]]),
-    )
-    added = np.arange(len(seen.clip), len(both.clip))
-    return np.concatenate([scaled, values]), both, np.concatenate([fold.train, added])
+    return np.concatenate([scaled, values]), both, train

@@ -1,6 +1,6 @@
 """The epochs of one training, wherever it runs: what is noted of each, which weights are kept, when it stops."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -106,6 +106,16 @@ def run(
         after(course)
     if course.best is not None:
         model.load_state_dict(course.best.weights)
+
+
+def check_result(name: str, training: TrainingConfig, weights: Mapping[str, torch.Tensor], *answers: Array) -> None:
+    """RayseeError where the last step of a training, whose loss nobody has seen, led to what is no number."""
+    if all(np.isfinite(one).all() for one in answers) and all(one.isfinite().all() for one in weights.values()):
+        return
+    raise RayseeError(
+        f"The weights or answers of {name} are NaN or infinite: "
+        f"lower the learning rate (it is {training.learning_rate:g})."
+    )
 
 
 def example_weights(

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from raysee.evaluation.aggregate import by_clip
 from raysee.models.network import Network
-from raysee.training.batches import Batch, Batches, cut_lengths, end_to_end, padded_rows
+from raysee.training.batches import Batch, Batches, Ordered, cut_lengths, end_to_end, padded_rows
 from raysee.training.clips import Array, examples
 
 
@@ -20,7 +20,7 @@ def logits(model: nn.Module, spec: Network, batch: Batch) -> torch.Tensor:
     return answer
 
 
-def predict(model: nn.Module, spec: Network, batches: Batches) -> Array:
+def predict(model: nn.Module, spec: Network, batches: Ordered) -> Array:
     """Class probabilities (num_examples, num_labels) by position, ascending.
 
     Where a network does not mask padding, they depend a little on the longest clip of the batch.

@@ -22,7 +22,7 @@ from raysee.features import front_end
 from raysee.features.table import arrays
 from raysee.models import network
 from raysee.storage import join
-from raysee.training.clips import Array, Clips, Examples, Indices, examples, load
+from raysee.training.clips import Array, Clips, Examples, Indices, examples, load, with_copies
 from raysee.training.inputs import Inputs
 from raysee.training.work import Work, prepare
 
@@ -198,21 +198,14 @@ def _without_values(held: Contents) -> pa.Table:
 def _with_altered(work: Work, fold: Fold) -> tuple[Examples, Indices, Indices]:
     """The examples with those of the training clips' altered copies behind them, their arrays, the training part."""
     clips, seen, altered = work.clips, work.seen, work.altered
-    start, array = seen.start - clips.offsets[seen.clip], seen.clip
+    array = seen.clip
+    own = seen._replace(start=seen.start - clips.offsets[array])
     if altered is None:
-        return Examples(seen.clip, start, seen.length), array, fold.train
-    number = {clip_id: clip for clip, clip_id in enumerate(clips.clip_ids)}
+        return own, array, fold.train
     more = examples(altered.offsets, clips.shape, network(work.config.model).unit, work.config.hop_ms)
-    original = np.array([number.get(clip_id, -1) for clip_id in altered.clip_ids])[more.clip]
-    trained = np.isin(original, seen.clip[fold.train])
-    copy = more.clip[trained]
-    both = Examples(
-        np.concatenate([seen.clip, original[trained]]),
-        np.concatenate([start, more.start[trained] - altered.offsets[copy]]),
-        np.concatenate([seen.length, more.length[trained]]),
-    )
-    added = np.arange(len(seen.clip), len(both.clip))
-    return both, np.concatenate([array, len(clips) + copy]), np.concatenate([fold.train, added])
+    within = more._replace(start=more.start - altered.offsets[more.clip])
+    both, train, copy = with_copies(own, clips.clip_ids, fold.train, within, altered.clip_ids)
+    return both, np.concatenate([array, len(clips) + copy]), train
 
 
 class Share(NamedTuple):

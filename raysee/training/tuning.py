@@ -30,6 +30,7 @@ from raysee.storage import join
 from raysee.training.clips import Clips, Examples, Indices, examples
 from raysee.training.fit import FoldResult, fit_fold
 from raysee.training.inputs import Inputs
+from raysee.training.loop import check_result
 from raysee.training.predictions import predictions
 
 PROTOCOL = "strict"
@@ -230,8 +231,7 @@ def _said(material: Material, config: RunConfig, fold: Fold, device: str) -> tup
         initial=material.initial,
         device=device,
     )
-    if not np.isfinite(result.probabilities).all():
-        raise RayseeError("The last step led to answers that are no numbers: lower the learning rate.")
+    check_result("the trial", config.training, result.weights, result.probabilities)
     return predictions(config, clips, _examples_of(config, clips), material.labels, fold, result), result
 
 

@@ -17,7 +17,8 @@ from raysee.evaluation.protocols import PROTOCOLS
 from raysee.features import FEATURES
 from raysee.models import MODELS
 from raysee.scoring.plan import extend
-from raysee.scoring.score import Scorer, Scores, score
+from raysee.scoring.score import Scores, score
+from raysee.scoring.scorer import Scorer
 from raysee.storage import FileInfo
 from raysee.synthesis.calls import call
 from raysee.training.card import Card
@@ -122,7 +123,7 @@ def test_a_call_that_is_too_long_to_hold_is_the_same_while_it_is_read(
     length = min(len(left), len(right))
     data = wav(np.stack([left[:length], right[:length]], axis=1)[:: RATE_HZ // rate_hz], rate_hz)
     segments, calls = one(data)
-    monkeypatch.setattr("raysee.scoring.score._HELD", RATE_HZ)
+    monkeypatch.setattr("raysee.scoring.hearing.HELD", RATE_HZ)
     streamed_segments, streamed_calls = one(data)
     assert len(segments) > 20
     assert streamed_calls == [
@@ -303,7 +304,7 @@ def test_the_same_sound_in_both_channels_is_scored_once(monkeypatch: pytest.Monk
     segments, (call_row,) = one(wav(np.stack([sound, 0.5 * sound], axis=1)))
     assert (call_row["channel"], call_row["num_channels"], call_row["dual_mono"]) == (0, 2, True)
     assert {row["channel"] for row in segments} == {0}
-    monkeypatch.setattr("raysee.scoring.score._HELD", RATE_HZ)
+    monkeypatch.setattr("raysee.scoring.hearing.HELD", RATE_HZ)
     _, (streamed,) = one(wav(np.stack([sound, 0.5 * sound], axis=1)))
     assert (streamed["channel"], streamed["num_segments"]) == (0, call_row["num_segments"])
     other = np.concatenate([part for seed in range(5) for part in (silence(2), speech(3, seed + 9))])
