@@ -17,7 +17,7 @@ NAME = "receipt.json"
 PLAN = "plan.parquet"
 _CLAIM = "claim.json"
 _OUTPUTS = {
-    *("clips", "calls", "segments", "rejects", PLAN),
+    *("clips", "rejects", PLAN),
     *("folds", "predictions.parquet", "model.json", "model.safetensors", "report.html", "look.html", "audit.html"),
     *("config.json", "cells.parquet", "cross.html"),
 }
@@ -50,7 +50,7 @@ class Stage(NamedTuple):
     found: bool
 
 
-def write(place: str, receipt: Receipt) -> Receipt:
+def write(place: str, receipt: Receipt, name: str = NAME) -> Receipt:
     """Stamp a receipt with time, versions and machine, and write it below `place`."""
     stamped = receipt.model_copy(
         update={
@@ -59,13 +59,13 @@ def write(place: str, receipt: Receipt) -> Receipt:
             "machine": machine(),
         }
     )
-    storage.write_bytes(storage.join(place, NAME), (stamped.model_dump_json(indent=2) + "\n").encode())
+    storage.write_bytes(storage.join(place, name), (stamped.model_dump_json(indent=2) + "\n").encode())
     return stamped
 
 
-def read(place: str) -> Receipt | None:
+def read(place: str, name: str = NAME) -> Receipt | None:
     """The receipt below `place`, or None where its stage has not finished."""
-    uri = storage.join(place, NAME)
+    uri = storage.join(place, name)
     if not storage.exists(uri):
         return None
     try:

@@ -139,57 +139,89 @@ CROSSINGS = pa.schema(
     ]
 )
 
+_CARRIED = pa.map_(pa.string(), pa.field("value", pa.string(), nullable=False))
+_TIME = pa.timestamp("us", "UTC")
+
+#: One row a recording that a night brings, and what is known of it.
+RECORDINGS = pa.schema(
+    [
+        _required("uri", pa.string()),
+        _required("size_bytes", pa.int64()),
+        _required("etag", pa.string()),  # changes when the file is replaced
+        _required("call_id", pa.string()),  # the list's; else the place below the prefix
+        pa.field("start_time", _TIME),
+        _required("roles", _STRINGS),  # of its channels in their order, as far as a list says
+        _required("carried", _CARRIED),  # what else a list says, untouched
+    ]
+)
+
 #: One row a recording that is to be scored, and the shard of the night's work that it belongs to.
 CALL_PLAN = pa.schema(
     [
-        _required("call_id", pa.string()),  # of uri, size and etag: a replaced recording is another call
-        _required("uri", pa.string()),
-        _required("size_bytes", pa.int64()),
-        _required("etag", pa.string()),
+        _required("key", pa.string()),  # of uri, size and etag: a replaced recording is another call
+        *RECORDINGS,
         _required("shard", pa.int32()),
         _required("synthetic", pa.bool_()),  # made by raysee.synthesis
     ]
 )
 
-#: One row a scored stretch of speech on one channel.
+#: One row a call that is settled.
+LEDGER = pa.schema([_required("key", pa.binary(16))])
+
+#: One row a scored stretch of speech on one channel. Stretches of a channel are in order and do not overlap.
 SEGMENTS = pa.schema(
     [
+        _required("key", pa.string()),  # of the call, as in CALLS
+        _required("work", pa.string()),  # what scored it: fingerprint of model and configuration
         _required("call_id", pa.string()),
         _required("channel", pa.int32()),  # 0 is left
+        _required("role", pa.string()),
         _required("start_s", pa.float64()),
         _required("end_s", pa.float64()),
         _required("speech_s", pa.float64()),  # of it; the rest are short pauses
         _required("level_dbfs", pa.float32()),
         _required("labels", _STRINGS),
         _required("probabilities", _FLOATS),
-        _required("label", pa.string()),
-        _required("confidence", pa.float32()),  # the probability of `label`
+        _required("label", pa.string()),  # "unsure" where no probability reaches the threshold
+        _required("confidence", pa.float32()),  # the highest probability
     ]
 )
 
-#: One row a channel of a call: the mean of its segments' probabilities, weighted by their speech.
+#: One row a channel of a call. What is said of emotions is null where the channel was not scored, or nobody speaks.
 CALLS = pa.schema(
     [
+        _required("key", pa.string()),
+        _required("work", pa.string()),
         _required("call_id", pa.string()),
         _required("uri", pa.string()),
+        pa.field("start_time", _TIME),
+        _required("carried", _CARRIED),
         _required("channel", pa.int32()),
-        _required("num_channels", pa.int32()),
-        _required("dual_mono", pa.bool_()),  # both channels are the same sound: only the first has a row
+        _required("role", pa.string()),  # "customer", "agent", ..., or "unknown"
+        _required("scored", pa.bool_()),  # whether emotions were looked for on this channel
+        _required("num_channels", pa.int32()),  # of the recording
         _required("sample_rate_hz", pa.int32()),
         _required("duration_s", pa.float64()),
-        _required("speech_s", pa.float64()),
+        _required("talk_s", pa.float64()),  # speech on this channel
+        _required("silence_s", pa.float64()),  # of the call: outside of the segments of all channels
         _required("num_segments", pa.int32()),
+        _required("flags", _STRINGS),  # what is to be known of the sound, see raysee.scoring.summary
         _required("labels", _STRINGS),
-        pa.field("probabilities", _FLOATS),  # null where no speech was found
-        pa.field("label", pa.string()),
-        pa.field("confidence", pa.float32()),
+        pa.field("shares", _FLOATS),  # mean of the segments' probabilities, weighted by their speech
+        pa.field("by_quarter", pa.list_(_FLOATS)),  # the same of each quarter of the call; null where nobody speaks
+        pa.field("label", pa.string()),  # of the greatest share
+        pa.field("confidence", pa.float32()),  # that share
+        pa.field("trend", pa.float64()),  # of the share of negative emotions, per minute
+        pa.field("negative_start_s", pa.float64()),  # the strongest negative passage, see raysee.scoring.summary
+        pa.field("negative_end_s", pa.float64()),
+        pa.field("negative_share", pa.float64()),
     ]
 )
 
 #: One row a thing that could not be used, and why. Nothing is dropped without one.
 REJECTS = pa.schema(
     [
-        _required("id", pa.string()),  # clip_id or call_id; the uri where there is neither
+        _required("id", pa.string()),  # clip_id, or key of a call; the uri where there is neither
         _required("uri", pa.string()),
         _required("stage", pa.string()),
         _required("error", pa.string()),  # the class, to count by

@@ -74,7 +74,7 @@ def list_files(uri: str) -> list[FileInfo]:
         if not found and not listed.exists(path):
             raise FileNotFoundError(uri)
         files = [
-            FileInfo(_uri(uri, name), int(info["size"]), etag_of(info))
+            FileInfo(uri_of(uri, name), int(info["size"]), etag_of(info))
             for name, info in found.items()
             if not name.endswith(".tmp")
         ]
@@ -242,7 +242,8 @@ def path_of(uri: str) -> str:
     return urllib.parse.unquote(rest)
 
 
-def _uri(root: str, path: str) -> str:
+def uri_of(root: str, path: str) -> str:
+    """The URI of what the file system of `root` calls `path`."""
     return f"s3://{path}" if root.startswith("s3://") else pathlib.Path(path).as_uri()
 
 

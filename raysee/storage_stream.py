@@ -1,12 +1,14 @@
 """A file or object of any size that is read where it is needed, a few blocks of it in memory."""
 
+import collections
+import concurrent.futures
 import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from raysee.audio.headers import File
-from raysee.errors import MissingError
-from raysee.storage import FileInfo, etag_of, explained, filesystem, path_of, read_each
+from raysee.errors import MissingError, StorageError
+from raysee.storage import FileInfo, etag_of, explained, filesystem, path_of
 
 BLOCK_BYTES = 4 * 2**20  # two minutes of stereo telephone; one round trip to an object store
 _SMALL_BYTES = 4 * 2**20
@@ -25,21 +27,32 @@ def open_stream(uri: str, etag: str | None = None) -> io.RawIOBase:
     return _Stream(uri, etag)
 
 
-def open_each(files: Sequence[FileInfo]) -> Iterator[File | MissingError]:
-    """Open each file in turn, or give the error that says that it is not there.
+def open_each(files: Sequence[FileInfo]) -> Iterator[File | StorageError]:
+    """Open each file in turn, or give the error that says why it cannot be read: one that is small at once, ahead.
 
-    Small ones are fetched whole and ahead, because each costs a round trip.
+    Of every file that is read which it was when it was listed; one that was not there then has no tag.
     """
-    small = iter(read_each([file.uri for file in files if file.size_bytes <= _SMALL_BYTES], ahead=_AHEAD))
-    for file in files:
-        if file.size_bytes <= _SMALL_BYTES:
-            data = next(small)
-            yield io.BytesIO(data) if isinstance(data, bytes) else data
-            continue
-        try:
-            yield open_stream(file.uri, file.etag)
-        except MissingError as error:
-            yield error
+    with concurrent.futures.ThreadPoolExecutor(_AHEAD) as pool:
+        waiting: collections.deque[concurrent.futures.Future[File | StorageError]] = collections.deque()
+        for file in files:
+            waiting.append(pool.submit(_open, file))
+            if len(waiting) == _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _open(file: FileInfo) -> File | StorageError:
+    try:
+        if not file.etag:
+            return MissingError(f"{file.uri} was not there when the list was read: it is scored when it has come.")
+        opened = open_stream(file.uri, file.etag)
+        if file.size_bytes > _SMALL_BYTES:
+            return opened
+        with opened:
+            return io.BytesIO(opened.read())
+    except StorageError as error:
+        return error
 
 
 class _Stream(io.RawIOBase):

@@ -1,27 +1,40 @@
 """An archive of calls -> scores, over Ray Data: every recording once, or in the table of rejects."""
 
+import datetime
 import functools
+import re
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
-from raysee import receipts, schema, storage
+from raysee import receipts, storage
 from raysee.audio.speech import detector, listener
 from raysee.config import ScoreConfig, fingerprint, set_fingerprint
+from raysee.distributed import pool
 from raysee.distributed.cluster import connect
+from raysee.distributed.pool import PoolConfig
 from raysee.distributed.shards import Shard, ShardResult, run_shards
-from raysee.errors import ConfigurationError, StorageError
+from raysee.errors import ConfigurationError
 from raysee.lock import Lock
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
+from raysee.scoring import batches, ledger, listing, watch
+from raysee.scoring.batches import Batch
 from raysee.scoring.hearing import segment_config
-from raysee.scoring.plan import RECORDINGS, extend, recordings
+from raysee.scoring.plan import new_recordings, plan
+from raysee.scoring.roles import is_scored
 from raysee.scoring.score import score as score_plan
-from raysee.scoring.scorer import Scorer
-from raysee.storage import join
+from raysee.scoring.scorer import Scorer, predictor
+from raysee.scoring.tally import tally
+from raysee.schema import CALLS, REJECTS, SEGMENTS
 from raysee.storage_stream import open_each
-from raysee.synthesis.marker import is_synthetic
-from raysee.training.card import load, load_card
+from raysee.training.card import Card, load, load_card
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_STAGE = "score"
+_NIGHTS_BEFORE = 7  # that drift is measured against
 
 
 def score(
@@ -30,91 +43,194 @@ def score(
     to: str,
     config: ScoreConfig,
     *,
-    overwrite: bool = False,
+    date: str = "",
+    rescore: bool = False,
+    reason: str = "",
+    models: PoolConfig = PoolConfig(),  # noqa: B008  a tuple cannot change
+    limits: watch.Limits = watch.Limits(),  # noqa: B008
     on_progress: OnProgress = quiet,
-) -> Stage:
-    """Score every recording below `source` with the model of the run `model`, and write the tables below `to`.
+) -> list[Stage]:
+    """Score the recordings of `source`, as `listing.find` takes it, with the model of the run `model`.
 
-    A second start does what is missing; recordings that have come since are added to the plan, and to the tables.
-    Raises ConfigurationError where `to` holds scores of another model or configuration, StorageError where there is no
-    recording below `source`, BusyError where another start is working on `to`.
+    Calls that the ledger of `to` holds are settled; with `rescore`, only what this very model and configuration have
+    done. A batch of an earlier start that was cut short is finished first. `date` is that of the night (YYYY-MM-DD), by
+    default the last one in `source`, else today's in UTC. `reason` is why agents are scored, where they are. Returns a
+    stage a batch, at least one. Raises ConfigurationError where it is not known whom to score, or no reason is given;
+    StorageError where there is no recording; BusyError where another start is working on `to`.
     """
-    began = time.perf_counter()
-    source, model, to = (storage.normalise(place) for place in (source, model, to))
-    for what, place in (("recordings", source), ("model", model)):
-        if f"{place}/".startswith(f"{to}/"):
-            raise ConfigurationError(f"{to} holds the {what} in {place}: choose a folder of its own for the scores.")
+    model, to = storage.normalise(model), storage.normalise(to)
+    if f"{model}/".startswith(f"{to}/") or f"{storage.normalise(source)}/".startswith(f"{to}/"):
+        raise ConfigurationError(f"{to} holds the recordings or the model: choose a folder of its own for the scores.")
+    date = _date(date, source)
     card = load_card(model)
-    config = config.model_copy(update={"detector": config.detector or detector()})
-    segment_config(config)
-    listener(config.detector, 1)  # both say what cannot be before anything is written
+    config = _checked(config, reason)
     identity = {
-        "config": config.model_dump(),
+        "config": config.model_dump(mode="json"),
         "model": card.fingerprint,
         "front_end": card.front_end_fingerprint,
     }
     work = fingerprint(identity)
-    found = None if overwrite else receipts.find(to, "score", work, identity)
-    files = storage.list_files(source)
-    wanted, others = recordings(files)
-    if not wanted:
-        raise StorageError(
-            f"No recording below {source}: {len(files)} files, none of them ends in {', '.join(RECORDINGS)}. "
-            "Check the prefix."
+    found = listing.find(source)
+    if not _somebody_is_scored(found, config):
+        raise ConfigurationError(
+            "Nobody has said who speaks on which channel: give --channels agent,customer (for recordings with one "
+            "channel --channels customer), or a list with a column roles; agents are not scored without a reason."
         )
     with Lock(to) as lock:
-        if overwrite:
-            receipts.clear(to, "score")
-        plan_uri = join(to, receipts.PLAN)
-        planned = (
-            storage.read_table(plan_uri, schema.CALL_PLAN)
-            if storage.exists(plan_uri)
-            else schema.empty(schema.CALL_PLAN)
+        receipts.find(to, _STAGE, _STAGE, {})
+        receipts.claim(to, _STAGE, _STAGE, {})
+        run = functools.partial(
+            _run, to, model=model, card=card, config=config, models=models, limits=limits, lock=lock, on_progress=on_progress
         )
-        plan = extend(planned, wanted, synthetic=is_synthetic(files))
-        if found and plan.num_rows == found.counts["in"]:
-            return Stage(to, found, found=True)
-        receipts.claim(to, "score", work, identity)
-        storage.remove(join(to, receipts.NAME))  # of fewer recordings: from here on the stage is unfinished
-        storage.write_table(plan_uri, plan, schema.CALL_PLAN)
-        connect()
-        worker = functools.partial(_score_shard, model=model, model_fingerprint=card.fingerprint, config=config)
-        total = run_shards({to: work}, plan, worker, on_progress=on_progress)[to]
-        receipt = Receipt(
-            stage="score",
-            fingerprint=fingerprint({"work": work, "calls": total["fingerprint"]}),
-            config=identity,
-            inputs={"source": source, "model": model},
-            counts={"in": total["in"], "out": total["out"], "rejected": total["in"] - total["out"]},
-            rejects=total["rejects"],
-            details={
-                "audio_s": total["audio_s"],
-                "work_s": total["wall_s"],
-                "labels": card.labels,
-                "not_recordings": others,
-                "model": {"name": card.config.model, "protocol": card.protocol.model_dump(), "metrics": card.metrics},
-                "corpora": [corpus.model_dump() for corpus in card.corpora],
-                "synthetic": any(plan["synthetic"].to_pylist()),
-                "synthetic_model": card.synthetic,
-            },
-            wall_s=time.perf_counter() - began,
+        stages = [run(batch) for batch in batches.unfinished(to, work)]
+        new = new_recordings(found.recordings, to, work if rescore else "")
+        before = [receipt for receipt in batches.nights(to, 1) if _is_of(receipt, work, date)]
+        if not new.recordings.num_rows and before:
+            return stages or [Stage(to, before[-1], found=True)]
+        youngest = batches.last(to)
+        first_shard = youngest.first_shard + youngest.num_shards if youngest else 0
+        planned = plan(new.recordings, first_shard, synthetic=found.synthetic)
+        batch = Batch(
+            number=youngest.number + 1 if youngest else 0,
+            date=date,
+            source=source,
+            work=work,
+            identity=identity,
+            reason=reason,
+            listed=found.recordings.num_rows,
+            settled=new.num_settled,
+            twice=new.num_twice,
+            others=found.others,
+            synthetic=found.synthetic,
+            first_shard=first_shard,
+            num_shards=len(planned["shard"].unique()),
         )
-        lock.check()
-        return Stage(to, receipts.write(to, receipt), found=False)
+        batches.begin(to, batch, planned)
+        return [*stages, run(batch)]
 
 
-def _score_shard(shard: Shard, model: str, model_fingerprint: str, config: ScoreConfig) -> list[ShardResult]:
-    scores = score_plan(shard.rows, _scorer(model, model_fingerprint, config), open_each)
-    scored = set(scores.calls["call_id"].to_pylist())
-    result = ShardResult(
-        tables={
-            "segments": (scores.segments, schema.SEGMENTS),
-            "calls": (scores.calls, schema.CALLS),
-            "rejects": (scores.rejects, schema.REJECTS),
+def _run(
+    to: str,
+    batch: Batch,
+    model: str,
+    card: Card,
+    config: ScoreConfig,
+    models: PoolConfig,
+    limits: watch.Limits,
+    lock: Lock,
+    on_progress: OnProgress,
+) -> Stage:
+    """Do what a batch still lacks, say in the ledger what it has settled, and write its receipt."""
+    began = time.perf_counter()
+    planned = batches.plan_of(to, batch)
+    connect()
+    worker = functools.partial(
+        _score_shard,
+        model=model,
+        model_fingerprint=card.fingerprint,
+        config=config,
+        work=batch.work,
+        date=batch.date,
+        actors=pool.start(model, models, config.batch_size) if models.actors else (),
+    )
+    total = run_shards({to: batch.work}, planned, worker, done=batch.done, on_progress=on_progress)[to]
+    lock.check()
+    unsettled = set(total["unsettled"])
+    ledger.write(
+        to, batch.work, batch.name, [bytes.fromhex(key) for key in planned["key"].to_pylist() if key not in unsettled]
+    )
+    earlier = [
+        receipt for receipt in batches.nights(to, _NIGHTS_BEFORE) if receipt.details["work"] == batch.work
+    ]
+    counts = {
+        "in": batch.listed,
+        "out": total["out"],
+        "rejected": total["in"] - total["out"],
+        "already": batch.settled + batch.twice,
+    }
+    assert counts["in"] == counts["out"] + counts["rejected"] + counts["already"], "every call is accounted for"
+    drifts = watch.drifts(total["tally"].get("histograms", {}), card.reference, earlier)
+    receipt = Receipt(
+        stage=_STAGE,
+        fingerprint=fingerprint({"work": batch.work, "calls": total["fingerprint"]}),
+        config=batch.identity,
+        inputs={"source": batch.source, "model": model},
+        counts=counts,
+        rejects=total["rejects"],
+        details={
+            **batch.model_dump(include={"date", "work", "reason", "synthetic"}),
+            **total["tally"],
+            "audio_s": total["audio_s"],
+            "work_s": total["wall_s"],
+            "unsettled": len(unsettled),
+            "labels": card.labels,
+            "not_recordings": batch.others,
+            "model": {"name": card.config.model, "protocol": card.protocol.model_dump(), "metrics": card.metrics},
+            "corpora": [corpus.model_dump() for corpus in card.corpora],
+            "synthetic_model": card.synthetic,
+            "drift": drifts,
+            "warnings": watch.warnings(counts, drifts, limits),
         },
+        wall_s=time.perf_counter() - began,
+    )
+    return Stage(to, batches.finish(to, batch, receipt), found=False)
+
+
+def _date(given: str, source: str) -> str:
+    if given:
+        try:
+            return datetime.date.fromisoformat(given).isoformat()
+        except ValueError:
+            raise ConfigurationError(f"The night is {given!r}: write its date as 2026-11-19.") from None
+    dates: list[str] = _DATE.findall(source)
+    return dates[-1] if dates else datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def _checked(config: ScoreConfig, reason: str) -> ScoreConfig:
+    """The configuration with the detector that is there; both say what cannot be before anything is written."""
+    if config.score_agents and not reason.strip():
+        raise ConfigurationError(
+            "Agents are to be scored and no reason is given: the EU's AI Act, Article 5(1)(f), prohibits to infer "
+            "emotions of people at work, medical and safety reasons apart; give --reason, which the receipt keeps."
+        )
+    config = config.model_copy(update={"detector": config.detector or detector()})
+    segment_config(config)
+    listener(config.detector, 1)
+    return config
+
+
+def _somebody_is_scored(found: listing.Listing, config: ScoreConfig) -> bool:
+    known = {role for its_roles in config.channels for role in its_roles}
+    told = {role for its_roles in found.recordings["roles"].to_pylist() for role in its_roles}
+    return config.score_agents or any(is_scored(role, config) for role in known | told)
+
+
+def _is_of(receipt: Receipt, work: str, date: str) -> bool:
+    return bool(receipt.details["work"] == work and receipt.details["date"] == date)
+
+
+def _score_shard(
+    shard: Shard,
+    model: str,
+    model_fingerprint: str,
+    config: ScoreConfig,
+    work: str,
+    date: str,
+    actors: Sequence[Any],
+) -> list[ShardResult]:
+    scorer = _scorer(model, model_fingerprint, config)
+    if actors:
+        scorer = scorer._replace(predict=pool.asking(actors))
+    scores = score_plan(shard.rows, work, scorer, open_each)
+    scored = set(scores.calls["key"].to_pylist())
+    tables = {"segments": (scores.segments, SEGMENTS), "calls": (scores.calls, CALLS), "rejects": (scores.rejects, REJECTS)}
+    result = ShardResult(
+        tables={batches.folder(name, date): table for name, table in tables.items()},
         num_out=len(scored),
         audio_s=scores.audio_s,
         fingerprint=set_fingerprint(scored),
+        tally=tally(scores, scorer.card.labels),
+        unsettled=scores.unsettled,
     )
     return [result]
 
@@ -123,4 +239,5 @@ def _score_shard(shard: Shard, model: str, model_fingerprint: str, config: Score
 def _scorer(model: str, model_fingerprint: str, config: ScoreConfig) -> Scorer:
     """The model, read once in each worker process; `model_fingerprint` tells it from what lay there before."""
     torch.set_num_threads(1)
-    return Scorer(*load(model), config)
+    network, card, front_end = load(model)
+    return Scorer(predictor(network, card, config.batch_size), card, front_end, config)

@@ -6,6 +6,8 @@ than Ray Data's own checkpoints, and cannot lose or double a row (docs/decisions
 """
 
 import collections
+import functools
+import itertools
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -42,25 +44,31 @@ class ShardResult(NamedTuple):
     num_out: int  # rows of the plan that are no rejects
     audio_s: float
     fingerprint: str  # of what came out, by raysee.config.set_fingerprint
+    tally: dict[str, Any] = {}  # what is counted, as JSON: numbers, lists of one length and dicts, see `add`
+    unsettled: Sequence[str] = ()  # names of rows whose reject is not the last word
 
 
 Worker = Callable[[Shard], list[ShardResult]]  # one a place; it is called in worker processes and so picklable
 
 
 def run_shards(
-    works: Mapping[str, str], plan: pa.Table, worker: Worker, *, on_progress: OnProgress = quiet
+    works: Mapping[str, str], plan: pa.Table, worker: Worker, *, done: str = "done", on_progress: OnProgress = quiet
 ) -> dict[str, dict[str, Any]]:
     """Do every shard of `plan` (its column `shard` numbers them) that lacks a receipt below a place of `works`.
 
-    `works` is place -> fingerprint of what is done there: a receipt counts where it is of the same work on the same
-    rows. `on_progress` counts rows. Returns for each place the sum of its receipts: rows in and out, rejects by error
-    class, seconds of audio and of work, and the fingerprint of what came out. Raises RayseeError with the worker's
-    message.
+    `works` is place -> fingerprint of what is done there: a receipt, in the folder `done`, counts where it is of the
+    same work on the same rows. `on_progress` counts rows. Shards begin in their order. Returns for each place the sum
+    of its receipts: rows in and out, rejects by error class, seconds of audio and of work, tallies, unsettled rows, and
+    the fingerprint of what came out. Raises RayseeError with the worker's message.
     """
-    rows = {shard: plan.filter(pc.equal(plan["shard"], shard)) for shard in sorted(set(plan["shard"].to_pylist()))}
-    keys = {shard: fingerprint(its_rows.to_pylist()) for shard, its_rows in rows.items()}
+    rows = _by_shard(plan)
+    keys = {shard: fingerprint([list(map(str, row.values())) for row in its.to_pylist()]) for shard, its in rows.items()}
     receipts = {
-        place: {shard: receipt for shard, receipt in _done(place, rows) if receipt["key"] == _key(work, keys[shard])}
+        place: {
+            shard: receipt
+            for shard, receipt in _finished(join(place, done), rows)
+            if receipt["key"] == _key(work, keys[shard])
+        }
         for place, work in works.items()
     }
     missing = []
@@ -75,7 +83,7 @@ def run_shards(
     on_progress(rows_done, plan.num_rows, "")
     if missing:
         dataset = ray.data.from_items(missing, override_num_blocks=len(missing)).map(
-            _do_shard, fn_kwargs={"worker": worker}, num_cpus=CPUS_PER_SHARD
+            _do_shard, fn_kwargs={"worker": worker, "done": done}, num_cpus=CPUS_PER_SHARD
         )
         with explained():
             for row in dataset.iter_rows():
@@ -97,15 +105,24 @@ def _key(work: str, rows_key: str) -> str:
     return fingerprint([work, rows_key])
 
 
-def _do_shard(row: dict[str, Any], worker: Worker) -> dict[str, Any]:
+def _by_shard(plan: pa.Table) -> dict[int, pa.Table]:
+    """Shard -> its rows in their order."""
+    # The sort of Arrow is stable.
+    ordered = plan.take(pc.sort_indices(plan["shard"])).combine_chunks()
+    counts = collections.Counter(ordered["shard"].to_pylist())
+    starts = itertools.accumulate(counts.values(), initial=0)
+    return {shard: ordered.slice(start, counts[shard]) for shard, start in zip(counts, starts, strict=False)}
+
+
+def _do_shard(row: dict[str, Any], worker: Worker, done: str) -> dict[str, Any]:
     try:
-        return {"shard": row["shard"], "receipts": json.dumps(_do(row, worker)), "error": ""}
+        return {"shard": row["shard"], "receipts": json.dumps(_do(row, worker, done)), "error": ""}
     except RayseeError as error:
         # As a value, because Ray Data keeps of an error only its stack trace.
         return {"shard": row["shard"], "receipts": "", "error": str(error)}
 
 
-def _do(row: dict[str, Any], worker: Worker) -> dict[str, dict[str, Any]]:
+def _do(row: dict[str, Any], worker: Worker, done: str) -> dict[str, dict[str, Any]]:
     began = time.perf_counter()
     keys: dict[str, str] = json.loads(row["keys"])
     shard = Shard(_unpack(row["plan"]), part_name(row["shard"]), list(keys))
@@ -124,9 +141,11 @@ def _do(row: dict[str, Any], worker: Worker) -> dict[str, dict[str, Any]]:
             "rejects": dict(collections.Counter(rejects["error"].to_pylist())),
             "audio_s": result.audio_s,
             "fingerprint": result.fingerprint,
+            "tally": result.tally,
+            "unsettled": list(result.unsettled),
             "wall_s": (time.perf_counter() - began) / len(keys),
         }
-        storage.write_bytes(join(place, "done", f"{shard.name}.json"), json.dumps(receipts[place]).encode())
+        storage.write_bytes(join(place, done, f"{shard.name}.json"), json.dumps(receipts[place]).encode())
     return receipts
 
 
@@ -143,15 +162,24 @@ def _unpack(packed: bytes) -> pa.Table:
     return pa.ipc.open_stream(packed).read_all()
 
 
-def _done(place: str, shards: Collection[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _finished(folder: str, shards: Collection[int]) -> Iterator[tuple[int, dict[str, Any]]]:
     """The shards that have a receipt, with it."""
-    there = storage.names(join(place, "done"))
+    there = storage.names(folder)
     found = [shard for shard in shards if f"{part_name(shard)}.json" in there]
-    for shard, data in zip(
-        found, storage.read_each([join(place, "done", f"{part_name(shard)}.json") for shard in found]), strict=True
-    ):
+    uris = [join(folder, f"{part_name(shard)}.json") for shard in found]
+    for shard, data in zip(found, storage.read_each(uris), strict=True):
         if isinstance(data, bytes):
             yield shard, json.loads(data)
+
+
+def add(first: Any, second: Any) -> Any:
+    """The sum of two tallies: of numbers, of lists position by position, of dicts key by key."""
+    if isinstance(first, dict):
+        mine = {key: add(value, second[key]) if key in second else value for key, value in first.items()}
+        return {**second, **mine}
+    if isinstance(first, list):
+        return [add(one, other) for one, other in zip(first, second, strict=True)]
+    return first + second
 
 
 def _total(receipts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -164,5 +192,7 @@ def _total(receipts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "rejects": dict(sorted(rejects.items())),
         "audio_s": sum(receipt["audio_s"] for receipt in receipts),
         "wall_s": sum(receipt["wall_s"] for receipt in receipts),
+        "tally": functools.reduce(add, (receipt["tally"] for receipt in receipts), {}),
+        "unsettled": [name for receipt in receipts for name in receipt["unsettled"]],
         "fingerprint": merge_fingerprints(receipt["fingerprint"] for receipt in receipts),
     }

@@ -1,6 +1,6 @@
 """What is heard of a call: its segments of speech, and what the model says of each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,113 +13,171 @@ from raysee.audio.segments import Segment, SegmentConfig, Segmenter
 from raysee.audio.speech import level_dbfs
 from raysee.audio.stream import Call
 from raysee.config import ScoreConfig
+from raysee.scoring import summary
+from raysee.scoring.roles import is_scored, roles
 from raysee.scoring.scorer import Scorer
+from raysee.scoring.stopwatch import Stopwatch
+from raysee.scoring.summary import Scored
 from raysee.training.clips import Array
 
 HELD = 16 * 2**20  # samples, 64 MiB: calls that have no more together are listened to side by side
 
 _SHORTEST_S = 0.1  # of a segment; below it there is nothing to hear, and some front-ends have no frame
+_FULL_SCALE = 0.999
+
+
+class Channel:
+    """The segments of a channel; where it is scored, their features until the model was asked, and its answers."""
+
+    def __init__(self, role: str, scorer: Scorer, watch: Stopwatch) -> None:
+        self.role, self.scored = role, is_scored(role, scorer.config)
+        self.segments: list[Segment] = []
+        self.rows: list[dict[str, Any]] = []  # of the segments, with what the model says as soon as it was asked
+        self.num_clipped = 0
+        self._levels: list[float] = []
+        self._features: list[Array] = []
+        self._scorer, self._watch = scorer, watch
+
+    def add(self, segment: Segment, samples: Samples) -> None:
+        if segment.end_s - segment.start_s < _SHORTEST_S:
+            return
+        self.segments.append(segment)
+        self._levels.append(float(level_dbfs(samples)))
+        if self.scored:
+            self.rows.append({**segment._asdict(), "level_dbfs": self._levels[-1]})
+            with self._watch.of("front-end"):
+                self._features.append(self._scorer.front_end(samples))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a batch of features, and nothing that is still to come changes them."""
+        return len(self._features) >= self._scorer.config.batch_size and not self._scorer.by_speaker
+
+    @property
+    def is_quiet(self) -> bool:
+        return bool(self._levels) and float(np.median(self._levels)) < summary.QUIET_DBFS
+
+    def take(self) -> tuple[list[dict[str, Any]], list[Array]]:
+        """The rows that have no answer yet, and their standardised features."""
+        features, self._features = self._features, []
+        return self.rows[len(self.rows) - len(features) :], self._scorer.standardised(features) if features else []
+
+
+def ask(channels: Iterable[Channel], scorer: Scorer, watch: Stopwatch) -> None:
+    """Let the model answer for all segments of these channels that it was not asked for, in common batches."""
+    taken = [channel.take() for channel in channels]
+    rows = [row for its_rows, _ in taken for row in its_rows]
+    features = [one for _, its_features in taken for one in its_features]
+    if not rows:
+        return
+    with watch.of("model"):
+        answers = scorer.predict(features)
+    for row, probabilities in zip(rows, answers, strict=True):
+        row["probabilities"] = probabilities
+        row.update(summary.answer(scorer.card.labels, probabilities, scorer.config.abstain))
 
 
 class Heard:
-    """What was heard of a call so far."""
+    """What was heard of a call so far; `told` are the roles of its channels, as far as a list says."""
 
-    def __init__(self, call: Call, scorer: Scorer) -> None:
-        self._info, self._scorer = call.info, scorer
+    def __init__(self, call: Call, told: Sequence[str], scorer: Scorer, watch: Stopwatch) -> None:
+        self._info, self._told, self._scorer, self._watch = call.info, told, scorer, watch
         self.num_samples = 0
-        self.channels = [Channel(scorer) for _ in range(call.info.num_channels)]
+        its_roles = roles(told, call.info.num_channels, scorer.config)
+        self.channels = [Channel(role, scorer, watch) for role in its_roles]
         self._dual_mono = DualMono(scorer.front_end.sample_rate_hz) if call.info.num_channels == 2 else None
+        self._is_dual_mono = False
 
     def read(self, call: Call) -> Samples | None:
         """All samples (num_samples, num_channels) of a short call; None for a long one, which has been listened to.
 
-        Where two channels are the same sound, the second one is passed over.
+        Where two channels are the same sound, only one of them is kept, the scored one where there is one.
         """
         blocks: list[Samples] = []
         stream: _Stream | None = None
-        for block in call.blocks:
-            self.num_samples += len(block.samples)
-            if self._dual_mono is not None:
-                self._dual_mono.feed(block.samples)
+        for block in self._watch.each("decode", call.blocks):
+            self._measure(block.samples)
             if stream is not None:
                 stream.push(block.samples)
                 continue
             blocks.append(block.samples)
             if self.num_samples * len(self.channels) > HELD:
-                stream = _Stream(self.channels, self._scorer)
+                stream = _Stream(self.channels, self._scorer, self._watch)
                 for one in blocks:
                     stream.push(one)
+                blocks.clear()
         if stream is not None:
             stream.finish()
-        if self._is_dual_mono:
-            self.channels = self.channels[:1]
-        return None if stream is not None else np.concatenate(blocks)[:, : len(self.channels)]
+        kept = self._keep_one() if self._dual_mono is not None and self._dual_mono.verdict() else slice(None)
+        return None if stream is not None else np.concatenate(blocks)[:, kept]
 
-    @property
-    def _is_dual_mono(self) -> bool:
-        return self._dual_mono is not None and self._dual_mono.verdict()
+    def _measure(self, samples: Samples) -> None:
+        self.num_samples += len(samples)
+        for channel, count in zip(self.channels, np.count_nonzero(np.abs(samples) >= _FULL_SCALE, axis=0), strict=True):
+            channel.num_clipped += int(count)
+        if self._dual_mono is not None:
+            with self._watch.of("dual mono"):
+                self._dual_mono.feed(samples)
+
+    def _keep_one(self) -> slice:
+        """Of two channels that are one sound: a recording of everybody, as one with one channel is."""
+        kept = next((number for number, channel in enumerate(self.channels) if channel.scored), 0)
+        channel = self.channels[kept]
+        (channel.role,) = roles((), 1, self._scorer.config)
+        channel.scored = channel.scored and is_scored(channel.role, self._scorer.config)
+        if not channel.scored:
+            channel.take()
+            channel.rows.clear()
+        self.channels, self._is_dual_mono = [channel], True
+        return slice(kept, kept + 1)
 
     def answers(self) -> Iterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
-        """The rows of each channel for schema.SEGMENTS and schema.CALLS, but for the call's own identity.
-
-        The channel's probabilities are the mean of its segments', weighted by their speech (duration-weighted mean
-        prediction; Badshah et al. 2017 weigh pictures of one length alike), null where nobody speaks.
-        """
-        rate, labels = self._scorer.front_end.sample_rate_hz, self._scorer.card.labels
+        """The rows of each channel for schema.SEGMENTS and schema.CALLS, but for the call's own identity."""
+        labels, abstain = self._scorer.card.labels, self._scorer.config.abstain
+        duration_s = self.num_samples / self._scorer.front_end.sample_rate_hz
+        silence_s = summary.silence_s((channel.segments for channel in self.channels), duration_s)
         for number, channel in enumerate(self.channels):
-            rows = channel.finish()
-            mean = None
-            if rows:
-                weights = [row["speech_s"] for row in rows]
-                mean = np.average([row["probabilities"] for row in rows], axis=0, weights=weights)
+            rows = channel.rows
+            scored = Scored(
+                *(np.array([row[name] for row in rows]) for name in ("start_s", "end_s", "speech_s")),
+                np.array([row["probabilities"] for row in rows], dtype=np.float64).reshape(len(rows), len(labels)),
+            )
+            whose = {"channel": number, "role": channel.role, "labels": labels}
             yield (
-                [{"channel": number, **row} for row in rows],
+                [{**whose, **row} for row in rows],
                 {
-                    "channel": number,
+                    **whose,
+                    "scored": channel.scored,
                     "num_channels": self._info.num_channels,
-                    "dual_mono": self._is_dual_mono,
                     "sample_rate_hz": self._info.sample_rate_hz,
-                    "duration_s": self.num_samples / rate,
-                    "speech_s": sum(row["speech_s"] for row in rows),
-                    "num_segments": len(rows),
-                    **_answer(labels, mean),
+                    "duration_s": duration_s,
+                    "talk_s": sum(segment.speech_s for segment in channel.segments),
+                    "silence_s": silence_s,
+                    "num_segments": len(channel.segments),
+                    "flags": list(self._flags(channel)),
+                    **summary.summarise(scored, duration_s, labels, abstain),
                 },
             )
 
-
-class Channel:
-    """The segments of a channel: their features, and, a batch at a time, what the model says of them."""
-
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
-        self._rows: list[dict[str, Any]] = []
-        self._features: list[Array] = []
-
-    def add(self, segment: Segment, samples: Samples) -> None:
-        if segment.end_s - segment.start_s < _SHORTEST_S:
-            return
-        self._rows.append({**segment._asdict(), "level_dbfs": float(level_dbfs(samples))})
-        self._features.append(self._scorer.front_end(samples))
-        if len(self._features) == self._scorer.config.batch_size and not self._scorer.by_speaker:
-            self._ask()
-
-    def finish(self) -> list[dict[str, Any]]:
-        if self._features:
-            self._ask()
-        return self._rows
-
-    def _ask(self) -> None:
-        answered = self._rows[-len(self._features) :]
-        for row, probabilities in zip(answered, self._scorer.probabilities(self._features), strict=True):
-            row.update(_answer(self._scorer.card.labels, probabilities))
-        self._features = []
+    def _flags(self, channel: Channel) -> Iterator[str]:
+        if self._info.sample_rate_hz < self._scorer.front_end.sample_rate_hz:
+            yield summary.NARROW_BAND
+        if self._is_dual_mono:
+            yield summary.DUAL_MONO
+        if channel.num_clipped > summary.CLIPPED_SHARE * self.num_samples:
+            yield summary.CLIPPED
+        if channel.is_quiet:
+            yield summary.QUIET
+        if not channel.segments:
+            yield summary.NO_SPEECH
 
 
 class _Stream:
     """A long call while it is read: the last seconds of its sound, out of which segments are cut when they end."""
 
-    def __init__(self, channels: Sequence[Channel], scorer: Scorer) -> None:
+    def __init__(self, channels: Sequence[Channel], scorer: Scorer, watch: Stopwatch) -> None:
         self._channels, self._rate = channels, scorer.front_end.sample_rate_hz
+        self._scorer, self._watch = scorer, watch
         config = segment_config(scorer.config)
         self._segmenters = [Segmenter(config) for _ in channels]
         self._detector = speech.listener(scorer.config.detector, len(channels))
@@ -138,16 +196,21 @@ class _Stream:
         self._hear(samples if self._resampler is None else self._resampler.resample_chunk(samples))
         spare = max(len(self._kept) - self._keep, 0)
         self._kept, self._dropped = self._kept[spare:].copy(), self._dropped + spare
+        ask([channel for channel in self._channels if channel.is_ready], self._scorer, self._watch)
 
     def finish(self) -> None:
         if self._resampler is not None:
             self._hear(self._resampler.resample_chunk(self._kept[:0], last=True))
         for channel, segmenter in enumerate(self._segmenters):
             self._add(channel, segmenter.finish())
+        ask(self._channels, self._scorer, self._watch)
 
     def _hear(self, samples: Samples) -> None:
-        for channel, found_F in enumerate(self._detector.push(np.ascontiguousarray(samples.T))):
-            self._add(channel, self._segmenters[channel].push(found_F))
+        with self._watch.of("speech"):
+            probabilities = self._detector.push(np.ascontiguousarray(samples.T))
+            found = [segmenter.push(its) for segmenter, its in zip(self._segmenters, probabilities, strict=True)]
+        for channel, its_segments in enumerate(found):
+            self._add(channel, its_segments)
 
     def _add(self, channel: int, found: Sequence[Segment]) -> None:
         for segment in found:
@@ -160,18 +223,7 @@ def segment_config(config: ScoreConfig) -> SegmentConfig:
 
 
 def part(samples: Samples, segment: Segment, rate: int, dropped: int) -> Samples:
+    """The samples of a segment, of a channel whose first `dropped` samples are not there any more."""
     start = round(segment.start_s * rate) - dropped
     assert start >= 0, "the sound of a segment is kept until it ends"
     return samples[start : round(segment.end_s * rate) - dropped]
-
-
-def _answer(labels: list[str], probabilities: Array | None) -> dict[str, Any]:
-    if probabilities is None:
-        return {"labels": labels, "probabilities": None, "label": None, "confidence": None}
-    best = int(np.argmax(probabilities))
-    return {
-        "labels": labels,
-        "probabilities": probabilities,
-        "label": labels[best],
-        "confidence": float(probabilities[best]),
-    }

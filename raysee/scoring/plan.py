@@ -1,56 +1,58 @@
-"""What is to be scored: recordings that are not planned yet, in shards of like size."""
+"""What a batch has to do: recordings that are not settled yet, in shards of like size."""
 
-import collections
-import hashlib
-import pathlib
-from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raysee import schema
-from raysee.storage import FileInfo, basename
+from raysee.scoring import ledger
 
-RECORDINGS = (
-    *(".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".mp4", ".aac", ".amr", ".awb", ".3gp", ".g729", ".gsm"),
-    *(".wma", ".webm", ".mkv", ".mka", ".mov", ".avi", ".caf", ".aiff", ".aif", ".au"),
-)
-_SHARD_BYTES = 32 * 2**20  # about a minute of work for one core
-_SHARD_CALLS = 64
+SHARD_BYTES = 32 * 2**20  # about a minute of work for one core
+SHARD_CALLS = 64
 
 
-def call_id(file: FileInfo) -> str:
-    """Sixteen hexadecimal digits of where a recording lies and what it is: a replaced one is another call."""
-    return hashlib.sha256(f"{file.uri}\n{file.size_bytes}\n{file.etag}".encode()).hexdigest()[:16]
+class New(NamedTuple):
+    """Recordings with their `key`, each once, and how many others were settled before or are listed twice."""
+
+    recordings: pa.Table
+    num_settled: int
+    num_twice: int
 
 
-def recordings(files: Sequence[FileInfo]) -> tuple[list[FileInfo], dict[str, int]]:
-    """The recordings of a listing, by their names' ending, and how many other files there are by ending.
+def new_recordings(recordings: pa.Table, to: str, work: str) -> New:
+    """Those of `recordings` (schema.RECORDINGS) that the ledger of `to` does not hold; see `ledger.parts`."""
+    its = ledger.keys(recordings)
+    first = ledger.first_of_each(its)
+    new = first & ledger.not_in(its, ledger.parts(to, work))
+    names = pa.array([key.hex() for key in its.filter(pa.array(new)).to_pylist()], pa.string())
+    keyed = recordings.filter(pa.array(new)).add_column(0, schema.CALL_PLAN.field("key"), names)
+    return New(keyed, int((first & ~new).sum()), int((~first).sum()))
 
-    Hidden files are neither.
+
+def plan(keyed: pa.Table, first_shard: int, *, synthetic: bool) -> pa.Table:
+    """Recordings with keys as schema.CALL_PLAN, in shards from a number on, the largest calls first.
+
+    A shard has at most 64 calls and 32 MiB of them, or one call that is larger: no other waits for it, and because it
+    begins first, the night does not wait for it at its end.
     """
-    found, others = [], collections.Counter[str]()
-    for file in files:
-        name = basename(file.uri).lower()
-        if name.startswith("."):
-            continue
-        if name.endswith(RECORDINGS):
-            found.append(file)
-        else:
-            others[pathlib.PurePosixPath(name).suffix or "no ending"] += 1
-    return found, dict(sorted(others.items()))
+    large = pc.if_else(pc.greater(keyed["size_bytes"], SHARD_BYTES), keyed["size_bytes"], 0)
+    order = [("large", "descending"), ("uri", "ascending")]
+    keyed = keyed.take(pc.sort_indices(pa.table({"large": large, "uri": keyed["uri"]}), sort_keys=order))
+    shards = first_shard + _shards(keyed["size_bytes"].to_pylist())
+    keyed = keyed.append_column(schema.CALL_PLAN.field("shard"), pa.array(shards))
+    keyed = keyed.append_column(schema.CALL_PLAN.field("synthetic"), pa.array(np.full(keyed.num_rows, synthetic)))
+    return keyed.select(schema.CALL_PLAN.names).cast(schema.CALL_PLAN)
 
 
-def extend(plan: pa.Table, files: Sequence[FileInfo], *, synthetic: bool = False) -> pa.Table:
-    """`plan` (schema.CALL_PLAN) and behind it, in shards of their own, the recordings that it does not hold yet."""
-    known = set(plan["call_id"].to_pylist())
-    shard = 1 + max(plan["shard"].to_pylist(), default=-1)
-    rows: list[dict[str, str | int]] = []
-    calls, size = 0, 0
-    for file in files:
-        if call_id(file) in known:
-            continue
-        if calls and (calls == _SHARD_CALLS or size + file.size_bytes > _SHARD_BYTES):
+def _shards(sizes: list[int]) -> npt.NDArray[np.int32]:
+    shards = np.empty(len(sizes), np.int32)
+    shard, calls, size = 0, 0, 0
+    for number, size_bytes in enumerate(sizes):
+        if calls and (calls == SHARD_CALLS or size + size_bytes > SHARD_BYTES):
             shard, calls, size = shard + 1, 0, 0
-        calls, size = calls + 1, size + file.size_bytes
-        rows.append({**file._asdict(), "call_id": call_id(file), "shard": shard, "synthetic": synthetic})
-    return pa.concat_tables([plan, pa.Table.from_pylist(rows, schema=schema.CALL_PLAN)])
+        calls, size = calls + 1, size + size_bytes
+        shards[number] = shard
+    return shards

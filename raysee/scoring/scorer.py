@@ -1,24 +1,26 @@
 """A model that answers for segments of speech."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from torch import nn
 
 from raysee.config import ScoreConfig
-from raysee.evaluation import standardise
+from raysee.evaluation import calibration, standardise
 from raysee.features import FrontEnd
 from raysee.models import network
 from raysee.training.card import Card
 from raysee.training.clips import Array
 from raysee.training.predict import predict_clips
 
+#: Calibrated class probabilities (num_segments, num_labels) of standardised features, each (num_rows, *shape).
+Predict = Callable[[Sequence[Array]], Array]
 
-@dataclass(frozen=True)
-class Scorer:
-    """A model in evaluation mode with all that its card says of how to feed it."""
 
-    model: nn.Module
+class Scorer(NamedTuple):
+    """All that is needed to score: the model, here or in another process, and what its card says of how to feed it."""
+
+    predict: Predict
     card: Card
     front_end: FrontEnd
     config: ScoreConfig
@@ -28,21 +30,31 @@ class Scorer:
         """Whether features are standardised by all that a speaker says, and so at the end of a call."""
         return network(self.card.config.model).standardise and self.card.statistics is None
 
-    def probabilities(self, features: Sequence[Array]) -> Array:
-        """Class probabilities (num_segments, num_labels) of the features of segments, each (num_rows, *shape).
+    def standardised(self, features: Sequence[Array]) -> list[Array]:
+        """Features of segments, each (num_rows, *shape), as the model wants them.
 
-        Where the model was trained on features standardised by speaker, these segments are that speaker.
+        Where it was trained on features standardised by speaker, these segments are that speaker.
         """
-        config = self.card.config
-        spec = network(config.model)
-        if spec.standardise:
-            statistics = self.card.statistics or standardise.fit(features)
-            features = [statistics.apply(one) for one in features]
-        return predict_clips(
-            self.model,
-            spec,
+        if not network(self.card.config.model).standardise:
+            return list(features)
+        statistics = self.card.statistics or standardise.fit(features)
+        return [statistics.apply(one) for one in features]
+
+
+def predictor(model: nn.Module, card: Card, batch_size: int, device: str = "cpu") -> Predict:
+    """A model in evaluation mode, on `device`, as what answers in this process."""
+
+    def predict(features: Sequence[Array]) -> Array:
+        config = card.config
+        probabilities = predict_clips(
+            model,
+            network(config.model),
             features,
-            batch_size=self.config.batch_size,
+            batch_size=batch_size,
             hop_ms=config.hop_ms,
             aggregation=config.aggregation,
+            device=device,
         )
+        return calibration.apply(probabilities, card.temperature)
+
+    return predict

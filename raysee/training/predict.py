@@ -46,8 +46,9 @@ def predict_clips(
     batch_size: int,
     hop_ms: int,
     aggregation: Literal["mean", "median", "vote"],
+    device: str = "cpu",
 ) -> Array:
-    """Class probabilities (num_clips, num_labels) of standardised clips, each (num_rows, *shape).
+    """Class probabilities (num_clips, num_labels) of standardised clips, each (num_rows, *shape), by a model on `device`.
 
     What is said of a clip does not depend on the others: where a network does not mask padding, only clips that are
     padded alike share a batch.
@@ -59,7 +60,7 @@ def predict_clips(
         length = cut_lengths(spec, seen.length)
         rows = np.array([padded_rows(spec, length[[number]]) for number in range(len(length))])
     groups = [np.flatnonzero(rows == number) for number in np.unique(rows)]
-    tensor = torch.from_numpy(values)
+    tensor = torch.from_numpy(values).to(device)
     answers = [predict(model, spec, Batches(spec, tensor, seen, group, batch_size)) for group in groups]
     probabilities = np.concatenate(answers)[np.argsort(np.concatenate(groups), kind="stable")]
     return by_clip(probabilities, seen.clip, aggregation)[1]

@@ -1,0 +1,98 @@
+"""The nights of a place with scores: what each was planned to do, and what came of it.
+
+Below a place lie `batches/NNNNN.parquet` (schema.CALL_PLAN), `batches/NNNNN.json` (Batch), which makes a batch begin to
+exist, and, written last, `nights/NNNNN.json`, its receipt. Scores are in `segments/date=.../`, `calls/date=.../` and
+`rejects/date=.../`, one part a shard, so that anything that reads Parquet finds the date as a column.
+"""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from raysee import receipts, schema, storage
+from raysee.receipts import Receipt
+from raysee.storage import join
+
+_BATCHES = "batches"
+_NIGHTS = "nights"
+
+
+class Batch(BaseModel):
+    """Calls that a start found to be new, and what it knew of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    date: str  # of the night, YYYY-MM-DD
+    source: str
+    work: str  # fingerprint of model and configuration
+    identity: dict[str, Any]  # of which it is the fingerprint
+    reason: str  # why agents are scored, where they are
+    listed: int  # rows of the listing
+    settled: int  # of these, scored or rejected for good by an earlier batch
+    twice: int  # and listed more than once
+    others: dict[str, int]  # files that are no recordings, by their ending
+    synthetic: bool
+    first_shard: int
+    num_shards: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.number:05d}"
+
+    @property
+    def done(self) -> str:
+        """The folder of its shards' receipts."""
+        return join("done", self.name)
+
+
+def begin(to: str, batch: Batch, plan: pa.Table) -> None:
+    """Write down what is going to be done."""
+    storage.write_table(join(to, _BATCHES, f"{batch.name}.parquet"), plan, schema.CALL_PLAN)
+    storage.write_bytes(join(to, _BATCHES, f"{batch.name}.json"), (batch.model_dump_json(indent=2) + "\n").encode())
+
+
+def plan_of(to: str, batch: Batch) -> pa.Table:
+    """The calls of a batch (schema.CALL_PLAN)."""
+    return storage.read_table(join(to, _BATCHES, f"{batch.name}.parquet"), schema.CALL_PLAN)
+
+
+def last(to: str) -> Batch | None:
+    """The youngest batch, finished or not."""
+    names = _names(to, _BATCHES)
+    return _read(to, names[-1]) if names else None
+
+
+def unfinished(to: str, work: str) -> list[Batch]:
+    """The batches of `work` that have no receipt, the oldest first."""
+    finished = set(_names(to, _NIGHTS))
+    batches = [_read(to, name) for name in _names(to, _BATCHES) if name not in finished]
+    return [batch for batch in batches if batch.work == work]
+
+
+def finish(to: str, batch: Batch, receipt: Receipt) -> Receipt:
+    """Write a batch's receipt, which ends it."""
+    return receipts.write(to, receipt, join(_NIGHTS, f"{batch.name}.json"))
+
+
+def nights(to: str, num_batches: int) -> list[Receipt]:
+    """The receipts of the last so many finished batches, the oldest first."""
+    read = [receipts.read(to, join(_NIGHTS, f"{name}.json")) for name in _names(to, _NIGHTS)[-num_batches:]]
+    return [receipt for receipt in read if receipt is not None]
+
+
+def folder(table: str, date: str) -> str:
+    """Where the rows of a night are, below the place: `table` is "segments", "calls" or "rejects"."""
+    return join(table, f"date={date}")
+
+
+def _names(to: str, what: str) -> list[str]:
+    """The batches that have a JSON file in this folder, in their order."""
+    stems = (name.removesuffix(".json") for name in storage.names(join(to, what)) if name.endswith(".json"))
+    return sorted(stems, key=int)
+
+
+def _read(to: str, name: str) -> Batch:
+    return Batch.model_validate(json.loads(storage.read_bytes(join(to, _BATCHES, f"{name}.json"))))

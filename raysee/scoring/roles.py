@@ -1,0 +1,29 @@
+"""Who speaks on which channel, and whose emotions are looked for.
+
+The EU prohibits systems that infer the emotions of people at work, medical and safety reasons apart (Regulation (EU)
+2024/1689, the AI Act, Article 5(1)(f)). So the agent's channel is not scored, nor one of which nobody has said whose it
+is, unless `ScoreConfig.score_agents` says that there is such a reason.
+"""
+
+from collections.abc import Sequence
+
+from raysee.config import ScoreConfig
+
+AGENT = "agent"
+UNKNOWN = "unknown"
+
+
+def roles(told: Sequence[str], num_channels: int, config: ScoreConfig) -> list[str]:
+    """The role of each channel: as a list tells of this call, else as `config` has it for so many channels.
+
+    What is told counts where it is of as many channels as the recording has.
+    """
+    for given in (told, *config.channels):
+        if len(given) == num_channels:
+            return list(given)
+    return [UNKNOWN] * num_channels
+
+
+def is_scored(role: str, config: ScoreConfig) -> bool:
+    """Whether the emotions of who has this role are looked for."""
+    return config.score_agents or role not in (AGENT, UNKNOWN)
