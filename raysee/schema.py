@@ -45,6 +45,7 @@ FEATURES = pa.schema(
         _required("content_sha256", pa.string()),  # of the audio file's bytes
         _required("duration_s", pa.float64()),
         _required("sample_rate_hz", pa.int32()),  # of the file, before resampling
+        pa.field("level_dbfs", pa.float32()),  # RMS; null: taken over from a version that did not measure it
         _required("shape", pa.list_(pa.field("element", pa.int32(), nullable=False))),
         _required("values", pa.large_list(pa.field("element", pa.float32(), nullable=False))),
     ]
@@ -230,11 +231,19 @@ REJECTS = pa.schema(
 )
 
 
+#: Columns that files of an earlier version lack, and that may be null.
+_LATER = {"level_dbfs"}
+
+
 def check(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return `table` with the columns of `schema` in its order and its widths of numbers; metadata is kept.
 
-    Raises StorageError where a column is missing, is of another kind, or holds a null where none may be.
+    What files of an earlier version lack is null. Raises StorageError where any other column is missing, one is of
+    another kind, or holds a null where none may be.
     """
+    for field in schema:
+        if field.nullable and field.name in _LATER and field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         raise StorageError(

@@ -15,7 +15,7 @@ from raysee.training import classifier, finished
 from raysee.training.finished import FoldReceipt
 from raysee.training.fit import FoldResult, fit_fold
 from raysee.training.loop import check_result
-from raysee.training.predictions import example_predictions, predictions
+from raysee.training.predictions import example_predictions, predictions, temperature
 from raysee.training.work import Work
 
 _TUNING = "tuning.json"
@@ -73,6 +73,7 @@ def _write_fold(place: str, work: Work, fold: Fold, result: FoldResult) -> FoldR
         test_speakers=sorted({clips.speakers[clip] for clip in seen.clip[fold.test].tolist()}),
         mean=result.statistics.mean.tolist() if result.statistics else None,
         std=result.statistics.std.tolist() if result.statistics else None,
+        temperature=temperature(work.config, clips, seen, labels, fold, result.validation),
         curve=result.curve,
         wall_s=result.wall_s,
     )

@@ -22,6 +22,7 @@ from raysee.distributed import worker
 from raysee.distributed.cluster import connect, explained
 from raysee.distributed.feed import load
 from raysee.errors import ConfigurationError, RayseeError
+from raysee.evaluation.calibration import calibrated
 from raysee.evaluation.folds import FINAL
 from raysee.evaluation.metrics import summarise
 from raysee.evaluation.moments import Moments, statistics
@@ -35,7 +36,7 @@ from raysee.training import card, finished
 from raysee.training.finished import FoldReceipt
 from raysee.training.fit import FoldResult
 from raysee.training.inputs import Inputs, find
-from raysee.training.predictions import predictions
+from raysee.training.predictions import predictions, temperature
 from raysee.training.store import Contents, Part, Store, contents, find_parts, outline
 
 MOST_FAILURES = 8  # of workers, in one start; nodes that are taken away do not count
@@ -255,11 +256,12 @@ def _deliver(
     result = FoldResult(
         FINAL, 0, fitted["seed"], fitted["chosen_epoch"], [], fitted["probabilities"], {}, None, fitted["wall_s"]
     )
-    summary: dict[str, Any] = {}
-    if len(held.test):
+    fits = temperature(config, clips, store.seen, labels, store.fold, fitted["probabilities"])
+    judged = card.Judged({}, [], np.empty((0, len(labels))))
+    if fits is not None:
         said = predictions(config, clips, store.seen, labels, held, result)
         storage.write_table(join(place, "predictions.parquet"), said, schema.PREDICTIONS)
-        summary = summarise(said, labels)._asdict()
+        judged = card.Judged(summarise(said, labels)._asdict(), [fits], calibrated(said, {(0, FINAL): fits}))
     own = known.get("") if network(config.model).standardise else None
     told = FoldReceipt(
         fold=FINAL,
@@ -272,11 +274,12 @@ def _deliver(
         test_speakers=[],
         mean=own.mean.tolist() if own else None,
         std=own.std.tolist() if own else None,
+        temperature=fits,
         curve=fitted["curve"],
         wall_s=fitted["wall_s"],
     )
     finished.write(_fold_place(place), told)
-    card.deliver(place, inputs, fitted["weights"], told, clips, labels, summary)
+    card.deliver(place, inputs, fitted["weights"], told, clips, labels, judged)
     receipt = Receipt(
         stage="train-large",
         fingerprint=fingerprint(identity),
@@ -287,7 +290,7 @@ def _deliver(
         details={
             "lake": inputs.root,
             "labels": labels,
-            "metrics": summary,
+            "metrics": judged.metrics,
             "workers": fitted["workers"],
             "synthetic": inputs.synthetic,
             "work_s": fitted["wall_s"],

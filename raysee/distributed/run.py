@@ -10,6 +10,7 @@ import ray
 from raysee import lake, receipts, schema, storage
 from raysee.config import RunConfig, fingerprint
 from raysee.distributed.fold_tasks import fit_task, tune_task
+from raysee.evaluation.calibration import calibrated
 from raysee.evaluation.folds import FINAL, Fold
 from raysee.evaluation.metrics import summarise
 from raysee.evaluation.protocols import protocol
@@ -125,11 +126,17 @@ class Run:
         tested = [its for (number, _), its in places.items() if number != FINAL]
         said = finished.together(tested, "predictions.parquet", schema.PREDICTIONS)
         storage.write_table(join(place, "predictions.parquet"), said, schema.PREDICTIONS)
-        summary = summarise(said, labels)._asdict()
         fitted = {key: finished.read(its) for key, its in places.items()}
+        temperatures = {
+            (one.repeat, one.fold): one.temperature
+            for one in fitted.values()
+            if one.fold != FINAL and one.temperature is not None
+        }
+        summary = summarise(said, labels, temperatures)._asdict()
         if (FINAL, 0) in fitted:
             data = storage.read_bytes(join(places[FINAL, 0], "model.safetensors"))
-            card.deliver(place, inputs, data, fitted[FINAL, 0], clips, labels, summary)
+            judged = card.Judged(summary, list(temperatures.values()), calibrated(said, temperatures))
+            card.deliver(place, inputs, data, fitted[FINAL, 0], clips, labels, judged)
         receipt = Receipt(
             stage="train",
             fingerprint=fingerprint(self._identity),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raysee.evaluation.calibration import Temperatures, calibrated
 from raysee.evaluation.intervals import Counts, speaker_interval, uar
 
 NUM_BINS = 15  # of the calibration error: Guo et al. 2017, Table 1
@@ -52,6 +53,8 @@ class Summary(NamedTuple):
     num_speakers: int
     num_clips: int
     confusion: list[list[int]]  # summed over the repeats
+    #: As `ece`, by each fold's own temperature; None where a fold has none, or it was fitted on these very clips.
+    ece_calibrated: float | None = None
 
 
 def metrics(
@@ -96,8 +99,11 @@ def confusions_by(predictions: pa.Table, column: str, labels: Sequence[str]) -> 
     return values, _confusions(group, true, said, len(values), len(labels))
 
 
-def summarise(predictions: pa.Table, labels: Sequence[str]) -> Summary:
-    """The figures of a run's predictions (schema.PREDICTIONS); where rows are examples, so are "clips"."""
+def summarise(predictions: pa.Table, labels: Sequence[str], temperatures: Temperatures | None = None) -> Summary:
+    """The figures of a run's predictions (schema.PREDICTIONS); where rows are examples, so are "clips".
+
+    `temperatures` change one figure, `ece_calibrated`.
+    """
     repeats, confusion_by_repeat = confusions_by(predictions, "repeat", labels)
     by_fold: dict[str, list[float]] = {}
     pooled: list[Metrics] = []
@@ -130,7 +136,18 @@ def summarise(predictions: pa.Table, labels: Sequence[str]) -> Summary:
         num_speakers=len(speakers),
         num_clips=predictions.num_rows // len(repeats),
         confusion=total.tolist(),
+        ece_calibrated=_calibrated_error(predictions, temperatures or {}),
     )
+
+
+def _calibrated_error(predictions: pa.Table, temperatures: Temperatures) -> float | None:
+    repeats, folds = (predictions[name].to_numpy() for name in ("repeat", "fold"))
+    if not set(zip(repeats.tolist(), folds.tolist(), strict=True)) <= temperatures.keys():
+        return None
+    right = pc.equal(predictions["label"], predictions["predicted"]).to_numpy()
+    confidence = calibrated(predictions, temperatures).max(axis=1)
+    rows = [repeats == repeat for repeat in np.unique(repeats)]
+    return float(np.mean([calibration_error(right[its], confidence[its]) for its in rows]))
 
 
 def _confusions(group: Counts, true: Counts, said: Counts, num_groups: int, num_labels: int) -> Counts:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from raysee import schema
 from raysee.audio.decode import Audio, Samples, decode
 from raysee.audio.resample import mono, resample
+from raysee.audio.speech import level_dbfs
 from raysee.errors import AudioError, MissingError
 from raysee.features.frontend import FrontEnd
 
@@ -115,12 +116,14 @@ class _Maker:
         return row, array
 
     def _new(self, clip: dict[str, Any], sound: _Sound) -> tuple[dict[str, Any], npt.NDArray[np.float32]]:
-        values = self.front_end(sound.at(self.front_end.sample_rate_hz))
+        samples = sound.at(self.front_end.sample_rate_hz)
+        values = self.front_end(samples)
         row = {
             "clip_id": clip["clip_id"],
             "content_sha256": sound.file.content_sha256,
             "duration_s": sound.audio.duration_s,
             "sample_rate_hz": sound.audio.sample_rate_hz,
+            "level_dbfs": float(level_dbfs(samples)),
             "shape": list(values.shape),
         }
         return row, values

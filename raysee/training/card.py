@@ -4,22 +4,26 @@ import datetime
 import hashlib
 import itertools
 import json
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from torch import nn
 
 from raysee import receipts, storage
 from raysee.config import RunConfig
 from raysee.errors import ConfigurationError
+from raysee.evaluation.calibration import Floats, mean_temperature
 from raysee.evaluation.protocols import Protocol, protocol
 from raysee.evaluation.standardise import Statistics
 from raysee.features import FrontEnd, front_end
 from raysee.models import build, network
+from raysee.scoring import drift
 from raysee.training.clips import Clips
 from raysee.training.finished import FoldReceipt
 from raysee.training.inputs import Inputs
@@ -54,6 +58,12 @@ class Card(BaseModel):
     corpora: list[CardCorpus]
     synthetic: bool  # trained on a synthetic voice: good for trying raysee out, for nothing else
     metrics: dict[str, Any]  # of the cross-validation under `protocol`, not of this very model
+    #: What its probabilities are calibrated by, see evaluation/calibration.py; 1 where nobody was there to fit it on.
+    temperature: float = Field(1.0, gt=0, allow_inf_nan=False)
+    calibrated: bool = False
+    #: Histograms for drift.py: "level_dbfs" and "duration_s" of the clips that it was trained on, and for each label
+    #: "probability:<label>", what the cross-validation says, calibrated. Cards of earlier versions have none.
+    reference: dict[str, list[int]] = {}
     fingerprint: str  # of the weights
     versions: dict[str, str]
     written_at: str
@@ -74,6 +84,14 @@ class Card(BaseModel):
         return Statistics(np.array(self.mean), np.array(self.std))
 
 
+class Judged(NamedTuple):
+    """What trainings like that of the delivered model say of clips that these were not trained on."""
+
+    metrics: dict[str, Any]
+    temperatures: list[float]  # of those trainings that have one
+    probabilities: Floats  # calibrated, (num_clips, num_labels)
+
+
 def deliver(
     place: str,
     inputs: Inputs,
@@ -81,7 +99,7 @@ def deliver(
     fitted: FoldReceipt,
     clips: Clips,
     labels: list[str],
-    metrics: dict[str, Any],
+    judged: Judged,
 ) -> None:
     """Write the model that is to be used, `data` in safetensors, and its card with the cross-validation's figures."""
     config = inputs.config
@@ -114,12 +132,26 @@ def deliver(
         std=fitted.std,
         corpora=trained,
         synthetic=inputs.synthetic,
-        metrics=metrics,
+        metrics=judged.metrics,
+        temperature=mean_temperature(judged.temperatures),
+        calibrated=bool(judged.temperatures),
+        reference=_reference(inputs, clips, labels, judged.probabilities),
         fingerprint=hashlib.sha256(data).hexdigest()[:12],
         versions=receipts.versions(),
         written_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
     save(place, safetensors.torch.load(data), card)
+
+
+def _reference(inputs: Inputs, clips: Clips, labels: list[str], probabilities: Floats) -> dict[str, list[int]]:
+    heard = inputs.measured()
+    heard = heard.filter(pc.is_in(heard["clip_id"], pa.array(clips.clip_ids, pa.string())))
+    by_label = zip(labels, probabilities.T, strict=True)
+    return {
+        "level_dbfs": drift.histogram(heard["level_dbfs"].drop_null(), drift.LEVELS_DBFS),
+        "duration_s": drift.histogram(heard["duration_s"], drift.DURATIONS_S),
+        **{f"probability:{label}": drift.histogram(column, drift.PROBABILITIES) for label, column in by_label},
+    }
 
 
 def save(run: str, weights: dict[str, torch.Tensor], card: Card) -> None:

@@ -27,6 +27,8 @@ class FoldReceipt(BaseModel):
     test_speakers: list[str]
     mean: list[float] | None  # of the training part; None: each speaker's own, or no standardisation
     std: list[float] | None
+    #: Fitted on the validation part; None: there is none, it is the test part, or an earlier version wrote this.
+    temperature: float | None = None
     curve: list[Epoch]
     wall_s: float
 

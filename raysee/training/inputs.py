@@ -67,14 +67,21 @@ class Inputs:
         named = [_named(table, corpus) if several else table for table, corpus in zip(tables, self.listed, strict=True)]
         return _classes(pa.concat_tables(named), self.config.scheme)
 
+    def measured(self) -> pa.Table:
+        """Every clip with features, whatever its label: clip_id, duration_s and level_dbfs of schema.FEATURES."""
+        return self._read(self.config.features, ["clip_id", "duration_s", "level_dbfs"])
+
     def _load(self, features: str) -> Clips:
+        return load(self.utterances(), self._read(features), self.labels)
+
+    def _read(self, features: str, columns: Sequence[str] | None = None) -> pa.Table:
         made_by, several = front_end(features), len(self.listed) > 1
         tables = []
         for corpus in self.config.corpora:
             place = join(lake.features(self.root, corpus, features, made_by), "clips")
-            table = storage.read_table(place, schema.FEATURES)
+            table = storage.read_table(place, schema.FEATURES, columns)
             tables.append(_named(table, corpus) if several else table)
-        return load(self.utterances(), pa.concat_tables(tables), self.labels)
+        return pa.concat_tables(tables)
 
 
 def find(root: str, config: RunConfig) -> Inputs:

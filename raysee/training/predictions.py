@@ -9,7 +9,9 @@ import pyarrow as pa
 from raysee import schema
 from raysee.config import RunConfig
 from raysee.evaluation.aggregate import by_clip
+from raysee.evaluation.calibration import fit_temperature
 from raysee.evaluation.folds import Fold
+from raysee.evaluation.protocols import protocol
 from raysee.training.clips import Array, Clips, Examples, Indices
 from raysee.training.fit import FoldResult
 
@@ -34,6 +36,19 @@ def example_predictions(
             named = table.append_column("part", pa.array([part] * len(positions)))
             tables.append(named.append_column("example", pa.array(positions)))
     return pa.concat_tables(tables).select(schema.EXAMPLES.names).cast(schema.EXAMPLES)
+
+
+def temperature(
+    config: RunConfig, clips: Clips, seen: Examples, labels: Sequence[str], fold: Fold, validation: Array
+) -> float | None:
+    """What calibrates a model, of what it says of the examples of the validation part, (num_examples, num_labels).
+
+    None where nothing is validated, and where what is validated is the test part.
+    """
+    if not len(fold.validation) or protocol(config.protocol).validation == "test":
+        return None
+    held, probabilities = by_clip(validation, seen.clip[fold.validation], config.aggregation)
+    return fit_temperature(probabilities, np.array([labels.index(clips.labels[clip]) for clip in held.tolist()]))
 
 
 def _table(
