@@ -266,6 +266,8 @@ def _kind(kind: pa.DataType) -> str:
     """What may be cast into each other: numbers of any width, strings, lists."""
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return f"list of {_kind(kind.value_type)}"
+    if pa.types.is_map(kind):
+        return f"map from {_kind(kind.key_type)} to {_kind(kind.item_type)}"
     if pa.types.is_integer(kind):
         return "integer"
     if pa.types.is_floating(kind):

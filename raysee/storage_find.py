@@ -4,7 +4,18 @@ import concurrent.futures
 from collections.abc import Iterator, Sequence
 
 from raysee.errors import MissingError, StorageError
-from raysee.storage import FileInfo, etag_of, exists, explained, filesystem, join, list_files, normalise, path_of, uri_of
+from raysee.storage import (
+    FileInfo,
+    etag_of,
+    exists,
+    explained,
+    filesystem,
+    join,
+    list_files,
+    normalise,
+    path_of,
+    uri_of,
+)
 
 
 def list_matching(place: str) -> tuple[str, list[FileInfo]]:

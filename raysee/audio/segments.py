@@ -33,7 +33,8 @@ class SegmentConfig:
 
     An utterance is all speech between two pauses of `pause_s`. One that is too long is cut at its longest pause, or
     where it has none, where speech is least probable; one that is too short is widened into the pauses around it. That
-    these have the room for it is why `pause_s` may not be less than `min_s - min_speech_s`.
+    these have the room for it is why `pause_s` may not be less than `min_s - min_speech_s`. After a dip below `end`,
+    probabilities between `end` and `begin` for `max_s` are a pause too; the helper would wait for what comes then.
     """
 
     begin: float = 0.5  # probability from which on somebody speaks
@@ -64,6 +65,11 @@ class SegmentConfig:
                 f"so choose at least {lowest_max_s:.3f} for max_s."
             )
 
+    @property
+    def longest_wait_s(self) -> float:
+        """From the beginning of a segment until it is known where it ends: also what has to be kept of the sound."""
+        return 2 * self.max_s + self.min_s + 2 * self.pause_s + 5 * FRAME_S  # each is rounded to whole frames
+
 
 def cut(probabilities_F: Probabilities, config: SegmentConfig) -> list[Segment]:
     """The segments of a whole recording, in order and without overlap; talk time is the sum of their speech_s.
@@ -77,7 +83,7 @@ def cut(probabilities_F: Probabilities, config: SegmentConfig) -> list[Segment]:
 class Segmenter:
     """One pass over a recording, whose segments are the same however its frames are divided into blocks.
 
-    A segment comes out at most `max_s + min_s + 2 * pause_s` after it began; no more than that is held.
+    A segment comes out at most `longest_wait_s` after it began; no more than that is held.
     """
 
     def __init__(self, config: SegmentConfig) -> None:
@@ -106,6 +112,8 @@ class Segmenter:
                 self._held.clear()
                 continue
             end = self._speech_end()
+            if self._speaks_from is not None and self._num_frames - end > self._max:
+                self._stop(end)
             if self._speaks_from is None and self._num_frames - end >= self._pause:
                 found += self._close()
             elif end - self._start >= self._max + self._pause + self._min:

@@ -5,34 +5,101 @@ from typing import Annotated
 import typer
 
 from raysee import storage
-from raysee.commands.options import Overwrite
 from raysee.config import ScoreConfig
-from raysee.console import progress, say, say_stage
+from raysee.console import counts, progress, say
+from raysee.receipts import Stage
+
+#: Exit codes of a night that was scored and that somebody has to look at.
+MANY_REJECTS, DRIFT = 3, 4
 
 
 def score(
-    source: Annotated[str, typer.Argument(help="The prefix below which the recordings lie.")],
+    source: Annotated[
+        str, typer.Argument(help="A prefix, a pattern (quote it), or a CSV or Parquet list with a column uri.")
+    ],
     model: Annotated[str, typer.Option(help="The training run whose model is used.")],
-    to: Annotated[str, typer.Option(help="Where the scores are written.")],
+    to: Annotated[str, typer.Option(help="Where the scores of all nights are.")],
+    channels: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Who speaks on which channel, e.g. agent,customer; once for each number of channels. "
+            "Agents are not scored, nor who is unknown."
+        ),
+    ] = None,
+    night: Annotated[str, typer.Option(help="Its date; by default the last one in SOURCE, else today's.")] = "",
+    rescore: Annotated[
+        bool, typer.Option("--rescore", help="Also what another model or configuration has scored.")
+    ] = False,
+    score_agents: Annotated[
+        bool, typer.Option("--score-agents", help="Also agents and who is unknown; the EU prohibits it at work.")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Why agents are scored, e.g. a medical or safety reason.")] = "",
+    abstain: Annotated[
+        float, typer.Option(help='The label of what is less probable than this is "unsure".')
+    ] = ScoreConfig().abstain,
     detector: Annotated[str, typer.Option(help="Of speech, by name; by default the best that is installed.")] = "",
     max_s: Annotated[
         float, typer.Option(help="Of a segment; a longer one is cut at its pauses.")
     ] = ScoreConfig().max_s,
-    overwrite: Overwrite = False,
+    model_actors: Annotated[
+        int, typer.Option(min=0, help="Models in processes of their own; by default each worker has one.")
+    ] = 0,
+    gpus: Annotated[float, typer.Option(min=0, max=1, help="Of a GPU, for each model; 0: a CPU core.")] = 0,
+    max_rejects: Annotated[
+        float, typer.Option(min=0, max=1, help=f"A higher share of rejects ends with exit code {MANY_REJECTS}.")
+    ] = 0.05,
+    max_drift: Annotated[
+        float, typer.Option(min=0, max=1, help=f"A greater distance from earlier nights ends with exit code {DRIFT}.")
+    ] = 0.25,
 ) -> str:
-    """Score every recording of an archive, by channel and segment of speech."""
+    """Score every recording of an archive that was not scored yet, by channel and segment of speech."""
+    from raysee.distributed.pool import PoolConfig
     from raysee.distributed.score import score as run
+    from raysee.scoring.watch import Limits
 
+    config = ScoreConfig(
+        detector=detector,
+        max_s=max_s,
+        channels=tuple(tuple(role.strip() for role in one.split(",")) for one in channels or ()),
+        score_agents=score_agents,
+        abstain=abstain,
+    )
     with progress("recordings") as on_progress:
-        stage = run(
+        stages = run(
             source,
             model,
             to,
-            ScoreConfig(detector=detector, max_s=max_s),
-            overwrite=overwrite,
+            config,
+            date=night,
+            rescore=rescore,
+            reason=reason,
+            models=PoolConfig(model_actors or int(gpus > 0), gpus),
+            limits=Limits(max_rejects, max_drift),
             on_progress=on_progress,
         )
-    return say_stage(stage, f"{stage.receipt.details['audio_s'] / 3600:.2f} hours of audio")
+    for stage in stages:
+        _say_night(stage)
+    warned = {what for stage in stages for what in stage.receipt.details["warnings"]}
+    if warned:
+        raise typer.Exit(MANY_REJECTS if "rejects" in warned else DRIFT)
+    return stages[-1].place
+
+
+def _say_night(stage: Stage) -> None:
+    """What a start would be asked about, in a few lines."""
+    receipt = stage.receipt
+    details, its = receipt.details, receipt.counts
+    synthetic = " (synthetic)" if details["synthetic"] else ""
+    how = "found finished" if stage.found else f"{receipt.wall_s:.1f} s"
+    rejected = f"{its['rejected']} rejected ({counts(receipt.rejects)})" if receipt.rejects else "none rejected"
+    say(f"score{synthetic}: night of {details['date']}, {how}")
+    say(f"  {its['in']} calls = {its['out']} scored + {rejected} + {its['already']} already done")
+    say(f"  {details['audio_s'] / 3600:.2f} hours of audio; channels: {counts(details.get('channels', {})) or 'none'}")
+    if details.get("unscored"):
+        say(f"  listened to, emotions not looked for: {counts(details['unscored'])}")
+    for warning in details["warnings"].values():
+        say(f"  warning: {warning}")
+    say(f"  {stage.place}")
 
 
 def report(

@@ -8,6 +8,7 @@ import ray
 import torch
 
 from raysee.distributed.cluster import check_gpus
+from raysee.evaluation.calibration import Floats
 from raysee.scoring.scorer import Predict, predictor
 from raysee.training.card import load
 from raysee.training.clips import Array
@@ -29,17 +30,16 @@ def start(model: str, config: PoolConfig, batch_size: int) -> list[Any]:
     Raises ConfigurationError where a GPU is asked for and there is none.
     """
     check_gpus(config.gpus)
-    actor = ray.remote(_Model).options(
-        num_cpus=0 if config.gpus else 1, num_gpus=config.gpus, max_restarts=-1, max_task_retries=-1
-    )
+    # No CPU, because who asks waits for the answer; and models that took all cores would leave none for who asks.
+    actor = ray.remote(_Model).options(num_cpus=0, num_gpus=config.gpus, max_restarts=-1, max_task_retries=-1)
     return [actor.remote(model, _GPU_BATCH if config.gpus else batch_size) for _ in range(config.actors)]
 
 
 def asking(actors: Sequence[Any]) -> Predict:
     """What answers through any of the actors."""
 
-    def predict(features: Sequence[Array]) -> Array:
-        answer: Array = ray.get(random.choice(actors).predict.remote(list(features)))
+    def predict(features: Sequence[Array]) -> Floats:
+        answer: Floats = ray.get(random.choice(actors).predict.remote(list(features)))
         return answer
 
     return predict
@@ -52,5 +52,5 @@ class _Model:
         device = "cuda" if ray.get_gpu_ids() else "cpu"
         self._predict = predictor(network.to(device), card, batch_size, device)
 
-    def predict(self, features: list[Array]) -> Array:
+    def predict(self, features: list[Array]) -> Floats:
         return self._predict(features)

@@ -15,11 +15,12 @@ from raysee.config import ScoreConfig, fingerprint, set_fingerprint
 from raysee.distributed import pool
 from raysee.distributed.cluster import connect
 from raysee.distributed.pool import PoolConfig
-from raysee.distributed.shards import Shard, ShardResult, run_shards
+from raysee.distributed.shards import Part, Shard, ShardResult, run_shards
 from raysee.errors import ConfigurationError
 from raysee.lock import Lock
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
+from raysee.schema import CALLS, REJECTS, SEGMENTS
 from raysee.scoring import batches, ledger, listing, watch
 from raysee.scoring.batches import Batch
 from raysee.scoring.hearing import segment_config
@@ -28,7 +29,6 @@ from raysee.scoring.roles import is_scored
 from raysee.scoring.score import score as score_plan
 from raysee.scoring.scorer import Scorer, predictor
 from raysee.scoring.tally import tally
-from raysee.schema import CALLS, REJECTS, SEGMENTS
 from raysee.storage_stream import open_each
 from raysee.training.card import Card, load, load_card
 
@@ -80,7 +80,15 @@ def score(
         receipts.find(to, _STAGE, _STAGE, {})
         receipts.claim(to, _STAGE, _STAGE, {})
         run = functools.partial(
-            _run, to, model=model, card=card, config=config, models=models, limits=limits, lock=lock, on_progress=on_progress
+            _run,
+            to,
+            model=model,
+            card=card,
+            config=config,
+            models=models,
+            limits=limits,
+            lock=lock,
+            on_progress=on_progress,
         )
         stages = [run(batch) for batch in batches.unfinished(to, work)]
         new = new_recordings(found.recordings, to, work if rescore else "")
@@ -130,18 +138,17 @@ def _run(
         model_fingerprint=card.fingerprint,
         config=config,
         work=batch.work,
-        date=batch.date,
         actors=pool.start(model, models, config.batch_size) if models.actors else (),
     )
-    total = run_shards({to: batch.work}, planned, worker, done=batch.done, on_progress=on_progress)[to]
+    total = run_shards(
+        {to: batch.work}, planned, worker, part=Part(batch.done, batch.partition), on_progress=on_progress
+    )[to]
     lock.check()
     unsettled = set(total["unsettled"])
     ledger.write(
         to, batch.work, batch.name, [bytes.fromhex(key) for key in planned["key"].to_pylist() if key not in unsettled]
     )
-    earlier = [
-        receipt for receipt in batches.nights(to, _NIGHTS_BEFORE) if receipt.details["work"] == batch.work
-    ]
+    earlier = [receipt for receipt in batches.nights(to, _NIGHTS_BEFORE) if receipt.details["work"] == batch.work]
     counts = {
         "in": batch.listed,
         "out": total["out"],
@@ -215,7 +222,6 @@ def _score_shard(
     model_fingerprint: str,
     config: ScoreConfig,
     work: str,
-    date: str,
     actors: Sequence[Any],
 ) -> list[ShardResult]:
     scorer = _scorer(model, model_fingerprint, config)
@@ -223,9 +229,12 @@ def _score_shard(
         scorer = scorer._replace(predict=pool.asking(actors))
     scores = score_plan(shard.rows, work, scorer, open_each)
     scored = set(scores.calls["key"].to_pylist())
-    tables = {"segments": (scores.segments, SEGMENTS), "calls": (scores.calls, CALLS), "rejects": (scores.rejects, REJECTS)}
     result = ShardResult(
-        tables={batches.folder(name, date): table for name, table in tables.items()},
+        tables={
+            "segments": (scores.segments, SEGMENTS),
+            "calls": (scores.calls, CALLS),
+            "rejects": (scores.rejects, REJECTS),
+        },
         num_out=len(scored),
         audio_s=scores.audio_s,
         fingerprint=set_fingerprint(scored),

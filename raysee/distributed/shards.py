@@ -11,6 +11,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -44,29 +45,42 @@ class ShardResult(NamedTuple):
     num_out: int  # rows of the plan that are no rejects
     audio_s: float
     fingerprint: str  # of what came out, by raysee.config.set_fingerprint
-    tally: dict[str, Any] = {}  # what is counted, as JSON: numbers, lists of one length and dicts, see `add`
+    tally: Mapping[str, Any] = MappingProxyType(
+        {}
+    )  # what is counted, as JSON: numbers, lists of one length and dicts, see `add`
     unsettled: Sequence[str] = ()  # names of rows whose reject is not the last word
 
+
+class Part(NamedTuple):
+    """Where the shards of a plan write: their receipts, and, below the folder of each table, its parts."""
+
+    done: str = "done"
+    partition: str = ""
+
+
+_WHOLE = Part()
 
 Worker = Callable[[Shard], list[ShardResult]]  # one a place; it is called in worker processes and so picklable
 
 
 def run_shards(
-    works: Mapping[str, str], plan: pa.Table, worker: Worker, *, done: str = "done", on_progress: OnProgress = quiet
+    works: Mapping[str, str], plan: pa.Table, worker: Worker, *, part: Part = _WHOLE, on_progress: OnProgress = quiet
 ) -> dict[str, dict[str, Any]]:
     """Do every shard of `plan` (its column `shard` numbers them) that lacks a receipt below a place of `works`.
 
-    `works` is place -> fingerprint of what is done there: a receipt, in the folder `done`, counts where it is of the
-    same work on the same rows. `on_progress` counts rows. Shards begin in their order. Returns for each place the sum
+    `works` is place -> fingerprint of what is done there: a receipt counts where it is of the same work on the same
+    rows. `on_progress` counts rows. Shards begin in their order. Returns for each place the sum
     of its receipts: rows in and out, rejects by error class, seconds of audio and of work, tallies, unsettled rows, and
     the fingerprint of what came out. Raises RayseeError with the worker's message.
     """
     rows = _by_shard(plan)
-    keys = {shard: fingerprint([list(map(str, row.values())) for row in its.to_pylist()]) for shard, its in rows.items()}
+    keys = {
+        shard: fingerprint([list(map(str, row.values())) for row in its.to_pylist()]) for shard, its in rows.items()
+    }
     receipts = {
         place: {
             shard: receipt
-            for shard, receipt in _finished(join(place, done), rows)
+            for shard, receipt in _finished(join(place, part.done), rows)
             if receipt["key"] == _key(work, keys[shard])
         }
         for place, work in works.items()
@@ -83,7 +97,7 @@ def run_shards(
     on_progress(rows_done, plan.num_rows, "")
     if missing:
         dataset = ray.data.from_items(missing, override_num_blocks=len(missing)).map(
-            _do_shard, fn_kwargs={"worker": worker, "done": done}, num_cpus=CPUS_PER_SHARD
+            _do_shard, fn_kwargs={"worker": worker, "part": part}, num_cpus=CPUS_PER_SHARD
         )
         with explained():
             for row in dataset.iter_rows():
@@ -101,6 +115,10 @@ def part_name(shard: int) -> str:
     return f"part-{shard:05d}"
 
 
+def _rows_key(rows: pa.Table) -> str:
+    return fingerprint([[str(value) for value in row.values()] for row in rows.to_pylist()])
+
+
 def _key(work: str, rows_key: str) -> str:
     return fingerprint([work, rows_key])
 
@@ -114,15 +132,15 @@ def _by_shard(plan: pa.Table) -> dict[int, pa.Table]:
     return {shard: ordered.slice(start, counts[shard]) for shard, start in zip(counts, starts, strict=False)}
 
 
-def _do_shard(row: dict[str, Any], worker: Worker, done: str) -> dict[str, Any]:
+def _do_shard(row: dict[str, Any], worker: Worker, part: Part) -> dict[str, Any]:
     try:
-        return {"shard": row["shard"], "receipts": json.dumps(_do(row, worker, done)), "error": ""}
+        return {"shard": row["shard"], "receipts": json.dumps(_do(row, worker, part)), "error": ""}
     except RayseeError as error:
         # As a value, because Ray Data keeps of an error only its stack trace.
         return {"shard": row["shard"], "receipts": "", "error": str(error)}
 
 
-def _do(row: dict[str, Any], worker: Worker, done: str) -> dict[str, dict[str, Any]]:
+def _do(row: dict[str, Any], worker: Worker, part: Part) -> dict[str, dict[str, Any]]:
     began = time.perf_counter()
     keys: dict[str, str] = json.loads(row["keys"])
     shard = Shard(_unpack(row["plan"]), part_name(row["shard"]), list(keys))
@@ -132,7 +150,7 @@ def _do(row: dict[str, Any], worker: Worker, done: str) -> dict[str, dict[str, A
         assert result.num_out + rejects.num_rows == shard.rows.num_rows, "every row comes out or is a reject"
         for folder, (table, its_schema) in result.tables.items():
             # Empty ones too: they replace what a start that was cut short has left.
-            storage.write_table(join(place, folder, f"{shard.name}.parquet"), table, its_schema)
+            storage.write_table(join(place, folder, part.partition, f"{shard.name}.parquet"), table, its_schema)
         receipts[place] = {
             "shard": row["shard"],
             "key": keys[place],
@@ -141,11 +159,11 @@ def _do(row: dict[str, Any], worker: Worker, done: str) -> dict[str, dict[str, A
             "rejects": dict(collections.Counter(rejects["error"].to_pylist())),
             "audio_s": result.audio_s,
             "fingerprint": result.fingerprint,
-            "tally": result.tally,
+            "tally": dict(result.tally),
             "unsettled": list(result.unsettled),
             "wall_s": (time.perf_counter() - began) / len(keys),
         }
-        storage.write_bytes(join(place, done, f"{shard.name}.json"), json.dumps(receipts[place]).encode())
+        storage.write_bytes(join(place, part.done, f"{shard.name}.json"), json.dumps(receipts[place]).encode())
     return receipts
 
 

@@ -6,6 +6,7 @@ exist, and, written last, `nights/NNNNN.json`, its receipt. Scores are in `segme
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -47,6 +48,11 @@ class Batch(BaseModel):
         """The folder of its shards' receipts."""
         return join("done", self.name)
 
+    @property
+    def partition(self) -> str:
+        """The folder of its parts below that of each table."""
+        return partition(self.date)
+
 
 def begin(to: str, batch: Batch, plan: pa.Table) -> None:
     """Write down what is going to be done."""
@@ -83,9 +89,16 @@ def nights(to: str, num_batches: int) -> list[Receipt]:
     return [receipt for receipt in read if receipt is not None]
 
 
-def folder(table: str, date: str) -> str:
-    """Where the rows of a night are, below the place: `table` is "segments", "calls" or "rejects"."""
-    return join(table, f"date={date}")
+def partition(date: str) -> str:
+    """The folder of a night below that of each table, as Hive names it."""
+    return f"date={date}"
+
+
+def read(to: str, table: str, its_schema: pa.Schema, date: str = "", columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a night, by default of all nights: `table` is "segments", "calls" or "rejects"."""
+    folders = [partition(date)] if date else sorted(storage.names(join(to, table)))
+    parts = [storage.read_table(join(to, table, one), its_schema, columns) for one in folders]
+    return pa.concat_tables(parts) if parts else schema.empty(its_schema)
 
 
 def _names(to: str, what: str) -> list[str]:

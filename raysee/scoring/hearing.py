@@ -139,8 +139,10 @@ class Heard:
         for number, channel in enumerate(self.channels):
             rows = channel.rows
             scored = Scored(
-                *(np.array([row[name] for row in rows]) for name in ("start_s", "end_s", "speech_s")),
-                np.array([row["probabilities"] for row in rows], dtype=np.float64).reshape(len(rows), len(labels)),
+                start_s=np.array([row["start_s"] for row in rows]),
+                end_s=np.array([row["end_s"] for row in rows]),
+                speech_s=np.array([row["speech_s"] for row in rows]),
+                probabilities=np.array([row["probabilities"] for row in rows]).reshape(len(rows), len(labels)),
             )
             whose = {"channel": number, "role": channel.role, "labels": labels}
             yield (
@@ -186,8 +188,8 @@ class _Stream:
             self._resampler = soxr.ResampleStream(
                 self._rate, silero.SAMPLE_RATE_HZ, len(channels), dtype="float32", quality="HQ"
             )
-        # From the beginning of a segment until it comes out, see Segmenter; and a second, which resampling lags behind.
-        self._keep = round((config.max_s + 2 * config.min_s + 2 * config.pause_s + 1) * self._rate)
+        # A short segment is widened to the left; and resampling lags behind by a second at most.
+        self._keep = round((config.longest_wait_s + config.min_s + 1) * self._rate)
         self._kept = np.empty((0, len(channels)), np.float32)
         self._dropped = 0  # samples before those that are kept
 

@@ -33,7 +33,8 @@ def keys(recordings: pa.Table) -> pa.Array:
 def first_of_each(its: pa.Array) -> npt.NDArray[np.bool_]:
     """Whether each key is the first of its like, (num_keys,): a list may name a call twice."""
     first: npt.NDArray[np.int32] = pc.index_in(its, value_set=its).to_numpy()
-    return first == np.arange(len(its))
+    found: npt.NDArray[np.bool_] = first == np.arange(len(its))
+    return found
 
 
 def not_in(its: pa.Array, parts: Iterable[pa.ChunkedArray]) -> npt.NDArray[np.bool_]:

@@ -7,6 +7,7 @@ from torch import nn
 
 from raysee.config import ScoreConfig
 from raysee.evaluation import calibration, standardise
+from raysee.evaluation.calibration import Floats
 from raysee.features import FrontEnd
 from raysee.models import network
 from raysee.training.card import Card
@@ -14,7 +15,7 @@ from raysee.training.clips import Array
 from raysee.training.predict import predict_clips
 
 #: Calibrated class probabilities (num_segments, num_labels) of standardised features, each (num_rows, *shape).
-Predict = Callable[[Sequence[Array]], Array]
+Predict = Callable[[Sequence[Array]], Floats]
 
 
 class Scorer(NamedTuple):
@@ -44,7 +45,7 @@ class Scorer(NamedTuple):
 def predictor(model: nn.Module, card: Card, batch_size: int, device: str = "cpu") -> Predict:
     """A model in evaluation mode, on `device`, as what answers in this process."""
 
-    def predict(features: Sequence[Array]) -> Array:
+    def predict(features: Sequence[Array]) -> Floats:
         config = card.config
         probabilities = predict_clips(
             model,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from raysee import emotions
 from raysee.audio.segments import Segment
+from raysee.evaluation.calibration import Floats
 
 UNSURE = "unsure"
 #: The shortest passage, in seconds of speech: two or three segments, so that no single answer makes one.
@@ -26,8 +27,6 @@ QUIET_DBFS = -45.0
 
 _QUARTERS = 4
 _FEWEST_FOR_TREND = 3
-
-Floats = npt.NDArray[np.float64]
 
 
 class Scored(NamedTuple):

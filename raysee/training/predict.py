@@ -48,10 +48,10 @@ def predict_clips(
     aggregation: Literal["mean", "median", "vote"],
     device: str = "cpu",
 ) -> Array:
-    """Class probabilities (num_clips, num_labels) of standardised clips, each (num_rows, *shape), by a model on `device`.
+    """Class probabilities (num_clips, num_labels) of standardised clips, each (num_rows, *shape).
 
-    What is said of a clip does not depend on the others: where a network does not mask padding, only clips that are
-    padded alike share a batch.
+    `device` is where the model is. What is said of a clip does not depend on the others: where a network does not mask
+    padding, only clips that are padded alike share a batch.
     """
     values, offsets = end_to_end(clips)
     seen = examples(offsets, values.shape[1:], spec.unit, hop_ms)

@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from raysee.audio.segments import FRAME_S, Probabilities, Segment, SegmentConfig, Segmenter, cut
@@ -159,12 +159,12 @@ def test_blocks_make_no_difference(runs: list[Run], config: SegmentConfig, sizes
 
 @settings(deadline=None)
 @given(runs=RUNS, config=CONFIGS.filter(lambda config: config != STRETCHES))
+@example(runs=[(0.5, 8), (0.0, 1), (0.4, 2000), (0.0, 1)], config=SegmentConfig(max_s=2.1))  # neither speech nor pause
 def test_a_segment_is_not_waited_for(runs: list[Run], config: SegmentConfig) -> None:
     segmenter, probabilities_F = Segmenter(config), frames(*runs)
-    latest_s = config.max_s + config.min_s + 2 * config.pause_s
     for heard in range(len(probabilities_F)):
         for segment in segmenter.push(probabilities_F[heard : heard + 1]):
-            assert (heard + 1) * FRAME_S - segment.start_s <= latest_s + 4 * FRAME_S  # each is rounded to whole frames
+            assert (heard + 1) * FRAME_S - segment.start_s <= config.longest_wait_s
 
 
 @pytest.mark.parametrize(

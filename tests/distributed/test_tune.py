@@ -272,7 +272,9 @@ def test_where_the_choice_cannot_be_trained_the_next_best_is(ray_session: None, 
     _fit_task._function(place, found, [wild, (3, CONFIG), (5, CONFIG)], 0, 2)
     receipt = json.loads(storage.read_bytes(storage.join(place, receipts.NAME)))
     assert receipt["trial"] == 3
-    assert [re.sub(".*: ", "", reason) for reason in receipt["passed_over"]] == ["lower the learning rate."]
+    assert [re.sub(".*: ", "", reason) for reason in receipt["passed_over"]] == [
+        "lower the learning rate (it is 1e+30)."
+    ]
     assert receipt["config"]["training"] == CONFIG.training.model_dump()
     assert storage.read_table(storage.join(place, "predictions.parquet"), schema.PREDICTIONS).num_rows == 6
     with pytest.raises(RayseeError, match="None of 1 configurations could be trained for .*lower the learning rate"):

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 import soundfile
 import torch
@@ -16,9 +17,10 @@ from raysee.errors import MissingError
 from raysee.evaluation.protocols import PROTOCOLS
 from raysee.features import FEATURES
 from raysee.models import MODELS
-from raysee.scoring.plan import extend
+from raysee.scoring import ledger
+from raysee.scoring.plan import plan
 from raysee.scoring.score import Scores, score
-from raysee.scoring.scorer import Scorer
+from raysee.scoring.scorer import Scorer, predictor
 from raysee.storage import FileInfo
 from raysee.synthesis.calls import call
 from raysee.training.card import Card
@@ -27,9 +29,11 @@ Samples = npt.NDArray[np.float32]
 LABELS = ["anger", "neutral", "sadness"]
 RATE_HZ = 16_000
 FRONT_END = FEATURES["logmel40"]
+EVERYBODY = (("customer",), ("caller", "customer"))
+NUMBERS = ("shares", "confidence", "trend", "negative_share")
 
 
-def scorer(*, by_speaker: bool = False, **config: Any) -> Scorer:
+def scorer(*, by_speaker: bool = False, temperature: float = 1.0, **config: Any) -> Scorer:
     """A network that has learned nothing, but answers differently to different sounds."""
     torch.manual_seed(3)
     model = MODELS["aldeneh"].sizes["debug"]((40,), len(LABELS)).eval()
@@ -46,11 +50,13 @@ def scorer(*, by_speaker: bool = False, **config: Any) -> Scorer:
         corpora=[],
         synthetic=True,
         metrics={},
+        temperature=temperature,
         fingerprint="0",
         versions={},
         written_at="",
     )
-    return Scorer(model, card, FRONT_END, ScoreConfig(**{"detector": ENERGY, **config}))
+    wanted = ScoreConfig(**{"detector": ENERGY, "channels": EVERYBODY, **config})
+    return Scorer(predictor(model, card, wanted.batch_size), card, FRONT_END, wanted)
 
 
 def wav(samples: Samples, rate_hz: int = RATE_HZ) -> bytes:
@@ -76,8 +82,17 @@ def run(files: Mapping[str, bytes | MissingError], scorer: Scorer) -> Scores:
         found = (files[file.uri] for file in wanted)
         return (io.BytesIO(data) if isinstance(data, bytes) else data for data in found)
 
-    listed = [FileInfo(uri, 1, "tag") for uri in files]
-    return score(extend(schema.empty(schema.CALL_PLAN), listed), scorer, open_each)
+    return score(planned(*files), "work", scorer, open_each)
+
+
+def planned(*uris: str, roles: Sequence[str] = ()) -> pa.Table:
+    rows = [
+        {"uri": uri, "size_bytes": 1, "etag": "tag", "call_id": uri[8:], "roles": roles, "carried": [("queue", "7")]}
+        for uri in uris
+    ]
+    recordings = pa.Table.from_pylist(rows, schema=schema.RECORDINGS)
+    keys = pa.array([key.hex() for key in ledger.keys(recordings).to_pylist()], pa.string())
+    return plan(recordings.append_column("key", keys), 0, synthetic=False)
 
 
 def one(data: bytes, **config: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -93,7 +108,7 @@ def test_a_call_is_cut_into_segments_of_speech() -> None:
     assert [row["start_s"] for row in segments] == pytest.approx([2.0, 14.0], abs=0.07)
     assert [row["end_s"] for row in segments] == pytest.approx([8.0, 15.5], abs=0.07)
     assert [row["speech_s"] for row in segments] == pytest.approx([6.0, 1.5], abs=0.1)
-    assert call_row["speech_s"] == pytest.approx(sum(row["speech_s"] for row in segments))
+    assert call_row["talk_s"] == pytest.approx(sum(row["speech_s"] for row in segments))
     assert call_row["duration_s"] == 15.5
     assert (call_row["channel"], call_row["num_channels"], call_row["num_segments"]) == (0, 1, 2)
     assert (call_row["sample_rate_hz"], call_row["uri"]) == (RATE_HZ, "file:///a.wav")
@@ -129,8 +144,10 @@ def test_a_call_that_is_too_long_to_hold_is_the_same_while_it_is_read(
     assert streamed_calls == [
         {
             **row,
-            "probabilities": pytest.approx(row["probabilities"], abs=1e-5),
-            "confidence": pytest.approx(row["confidence"], abs=1e-5),
+            **{
+                name: pytest.approx(row[name], abs=1e-5) for name in ("shares", "confidence", "trend", "negative_share")
+            },
+            "by_quarter": [pytest.approx(shares, abs=1e-5) for shares in row["by_quarter"]],
         }
         for row in calls
     ]
@@ -156,9 +173,11 @@ def test_tables_have_their_schemas_and_one_identity_a_call() -> None:
         (scores.rejects, schema.REJECTS),
     ):
         assert schema.check(table, expected).schema.equals(expected)
-    plan = extend(schema.empty(schema.CALL_PLAN), [FileInfo("file:///a.wav", 1, "tag")])
-    assert set(scores.segments["call_id"].to_pylist()) == set(plan["call_id"].to_pylist())
-    assert scores.calls["call_id"].to_pylist() == plan["call_id"].to_pylist()
+    (call_row,) = scores.calls.to_pylist()
+    assert call_row["key"] == planned("file:///a.wav")["key"][0].as_py() != scores.rejects["id"][0].as_py()
+    assert (call_row["work"], call_row["call_id"], call_row["carried"]) == ("work", "a.wav", [("queue", "7")])
+    for name in ("key", "work", "call_id", "role"):
+        assert set(scores.segments[name].to_pylist()) == {call_row[name]}
     assert scores.audio_s == 5.0  # of what was scored
 
 
@@ -169,12 +188,13 @@ def test_a_call_is_the_mean_of_its_segments_by_their_speech() -> None:
     weights = np.array([row["speech_s"] for row in segments])
     assert len(segments) == 4
     assert np.ptp(probabilities, axis=0).max() > 0.01  # they differ, or their mean would say nothing
-    np.testing.assert_allclose(call_row["probabilities"], weights @ probabilities / weights.sum(), rtol=1e-5)
+    np.testing.assert_allclose(call_row["shares"], weights @ probabilities / weights.sum(), rtol=1e-5)
     for row in [*segments, call_row]:
         assert row["labels"] == LABELS
-        assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-5)
-        assert row["label"] == LABELS[int(np.argmax(row["probabilities"]))]
-        assert row["confidence"] == max(row["probabilities"])
+        shares = row.get("probabilities") or row["shares"]
+        assert sum(shares) == pytest.approx(1, abs=1e-5)
+        assert row["label"] == LABELS[int(np.argmax(shares))]
+        assert row["confidence"] == max(shares)
 
 
 @pytest.mark.parametrize("by_speaker", [False, True])
@@ -190,7 +210,8 @@ def test_a_segment_is_what_the_network_says_of_its_standardised_features(by_spea
         mean, std = frames.mean(axis=0), frames.std(axis=0)
     else:
         mean, std = -8.0 + 0.05 * np.arange(40), 3.0 + 0.02 * np.arange(40)
-    model = scorer().model
+    torch.manual_seed(3)
+    model = MODELS["aldeneh"].sizes["debug"]((40,), len(LABELS)).eval()
     for row, feature in zip(segments, features, strict=True):
         padded = np.zeros((1, -(-len(feature) // 64) * 64, 40))  # as it is alone
         padded[0, : len(feature)] = (feature - mean) / std
@@ -202,9 +223,9 @@ def test_standardised_by_speaker_it_does_not_matter_how_loud_a_channel_is() -> N
     loud = speech(9, dbfs=-10)
     both = wav(np.stack([loud, 0.25 * loud], axis=1))
     _, (left, right) = one(both, by_speaker=True)
-    assert left["probabilities"] == pytest.approx(right["probabilities"], abs=0.005)
+    assert left["shares"] == pytest.approx(right["shares"], abs=0.005)
     _, (left, right) = one(both)
-    assert left["probabilities"] != pytest.approx(right["probabilities"], abs=0.01)
+    assert left["shares"] != pytest.approx(right["shares"], abs=0.01)
 
 
 @pytest.mark.parametrize("speaking", [0, 1])
@@ -216,11 +237,11 @@ def test_a_silent_channel_is_a_row_without_an_answer(speaking: int) -> None:
     assert [row["channel"] for row in calls] == [0, 1]
     assert [row["num_channels"] for row in calls] == [2, 2]
     silent = calls[1 - speaking]
-    assert (silent["num_segments"], silent["speech_s"], silent["duration_s"]) == (0, 0.0, 6.0)
-    assert (silent["probabilities"], silent["label"], silent["confidence"]) == (None, None, None)
+    assert (silent["num_segments"], silent["talk_s"], silent["duration_s"]) == (0, 0.0, 6.0)
+    assert (silent["shares"], silent["label"], silent["confidence"]) == (None, None, None)
     assert silent["labels"] == LABELS
     _, (alone,) = one(wav(speech(6)))
-    assert calls[speaking]["probabilities"] == pytest.approx(alone["probabilities"], abs=1e-6)
+    assert calls[speaking]["shares"] == pytest.approx(alone["shares"], abs=1e-6)
 
 
 @pytest.mark.parametrize(("seconds", "num_segments"), [(0.01, 0), (0.05, 0), (0.2, 0), (0.5, 1), (3.99, 1)])
@@ -252,8 +273,9 @@ def test_one_bad_file_costs_one_row() -> None:
         ("file:///d.wav", "score", "MissingError"),
     ]
     assert scores.rejects["message"].to_pylist()[2] == "it is gone"
-    ids = [*scores.calls["call_id"].to_pylist(), *scores.rejects["id"].to_pylist()]
+    ids = [*scores.calls["key"].to_pylist(), *scores.rejects["id"].to_pylist()]
     assert len(set(ids)) == 5
+    assert scores.unsettled == [scores.rejects["id"][2].as_py()], "only what the store did not give may come back"
 
 
 def test_no_calls_make_no_rows() -> None:
@@ -275,7 +297,7 @@ def test_a_telephone_call_of_the_synthetic_voice_has_both_sides() -> None:
     assert (agent["sample_rate_hz"], agent["duration_s"]) == (8_000, 12.0)
     for side in (agent, customer):
         spoken = sum(turn.end_s - turn.start_s for turn in turns if turn.channel == side["channel"])
-        assert side["speech_s"] == pytest.approx(spoken, rel=0.35)
+        assert side["talk_s"] == pytest.approx(spoken, rel=0.35)
         assert side["num_segments"] == sum(row["channel"] == side["channel"] for row in segments) > 0
     first = turns[0]
     assert segments[0]["channel"] == first.channel
@@ -302,11 +324,108 @@ def test_the_same_sound_in_both_channels_is_scored_once(monkeypatch: pytest.Monk
     parts = [part for seed in range(5) for part in (speech(4, seed), silence(1))]
     sound = np.concatenate(parts)
     segments, (call_row,) = one(wav(np.stack([sound, 0.5 * sound], axis=1)))
-    assert (call_row["channel"], call_row["num_channels"], call_row["dual_mono"]) == (0, 2, True)
+    assert (call_row["channel"], call_row["num_channels"], "dual_mono" in call_row["flags"]) == (0, 2, True)
     assert {row["channel"] for row in segments} == {0}
     monkeypatch.setattr("raysee.scoring.hearing.HELD", RATE_HZ)
     _, (streamed,) = one(wav(np.stack([sound, 0.5 * sound], axis=1)))
     assert (streamed["channel"], streamed["num_segments"]) == (0, call_row["num_segments"])
     other = np.concatenate([part for seed in range(5) for part in (silence(2), speech(3, seed + 9))])
     _, calls = one(wav(np.stack([sound, other], axis=1)))
-    assert [(row["channel"], row["dual_mono"]) for row in calls] == [(0, False), (1, False)]
+    assert [(row["channel"], "dual_mono" in row["flags"]) for row in calls] == [(0, False), (1, False)]
+
+
+def both_sides(*, left: int = 0, right: int = 7) -> bytes:
+    """A telephone call of two people who take turns."""
+    return wav(
+        np.stack(
+            [np.concatenate([speech(5, left), silence(5)]), np.concatenate([silence(5), speech(5, right)])], axis=1
+        )
+    )
+
+
+def test_an_agent_is_listened_to_and_not_scored() -> None:
+    segments, (agent, customer) = one(both_sides(), channels=(("agent", "customer"),))
+    assert {(row["channel"], row["role"]) for row in segments} == {(1, "customer")}
+    assert (agent["role"], agent["scored"], agent["label"], agent["shares"], agent["trend"]) == (
+        "agent",
+        False,
+        *[None] * 3,
+    )
+    assert agent["talk_s"] == pytest.approx(5, abs=0.1)
+    assert (customer["role"], customer["scored"], customer["num_segments"]) == ("customer", True, len(segments))
+    assert agent["silence_s"] == customer["silence_s"] == pytest.approx(0, abs=0.2)
+    everybody, _ = one(both_sides(), channels=(("agent", "customer"),), score_agents=True)
+    assert {row["role"] for row in everybody} == {"agent", "customer"}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_model_never_hears_an_agent(streamed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where it would be thrown away afterwards: of two channels that are one sound, nobody knows before."""
+    if streamed:
+        monkeypatch.setattr("raysee.scoring.hearing.HELD", RATE_HZ)
+    asked = []
+    its = scorer(channels=(("agent", "customer"),))
+    its = its._replace(predict=lambda features: asked.extend(features) or np.full((len(features), 3), 1 / 3))
+    scores = run({"file:///a.wav": both_sides()}, its)
+    assert len(asked) == scores.segments.num_rows > 0
+    sound = np.concatenate([part for seed in range(5) for part in (speech(4, seed), silence(1))])
+    asked.clear()
+    agents_line = its._replace(config=its.config.model_copy(update={"channels": (("agent", "unknown"),)}))
+    scores = run({"file:///a.wav": wav(np.stack([sound, sound], axis=1))}, agents_line)
+    assert (asked, scores.segments.num_rows) == ([], 0)
+
+
+def test_roles_are_those_of_the_list_before_those_of_the_configuration() -> None:
+    its = scorer(channels=(("agent", "customer"),))
+    data = both_sides()
+
+    def roles(*told: str) -> list[tuple[str, bool]]:
+        opened = lambda wanted: iter([io.BytesIO(data)])  # noqa: E731
+        calls = score(planned("file:///a.wav", roles=told), "work", its, opened).calls
+        return list(zip(calls["role"].to_pylist(), calls["scored"].to_pylist(), strict=True))
+
+    assert roles() == [("agent", False), ("customer", True)]
+    assert roles("customer", "agent") == [("customer", True), ("agent", False)]
+    assert roles("customer") == [("agent", False), ("customer", True)], "of another number of channels"
+    its = scorer(channels=(("customer",),))
+    assert roles() == [("unknown", False), ("unknown", False)], "nobody has said who that is"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("alone", "role"), [((), "unknown"), (("caller",), "caller")])
+def test_one_sound_in_two_channels_is_everybody(
+    alone: tuple[str, ...], role: str, streamed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if streamed:
+        monkeypatch.setattr("raysee.scoring.hearing.HELD", RATE_HZ)
+    sound = np.concatenate([part for seed in range(5) for part in (speech(4, seed), silence(1))])
+    roles = (("agent", "customer"), alone) if alone else (("agent", "customer"),)
+    segments, (call_row,) = one(wav(np.stack([sound, sound], axis=1)), channels=roles)
+    assert (call_row["role"], call_row["scored"], call_row["channel"]) == (role, bool(alone), 0)
+    assert len(segments) == (call_row["num_segments"] if alone else 0)
+    assert call_row["talk_s"] > 15
+
+
+def test_what_is_improbable_is_unsure() -> None:
+    segments, (call_row,) = one(wav(speech(6)), abstain=0.99)
+    assert {row["label"] for row in segments} == {call_row["label"]} == {"unsure"}
+    assert 0.3 < call_row["confidence"] < 0.99
+
+
+def test_flags_say_what_is_to_be_known_of_the_sound() -> None:
+    def flags(samples: Samples, rate_hz: int = RATE_HZ) -> list[str]:
+        return list(one(wav(samples, rate_hz))[1][0]["flags"])
+
+    assert flags(speech(6)) == []
+    assert flags(speech(6)[::2], RATE_HZ // 2) == ["narrow_band"]
+    assert flags((5 * speech(6)).clip(-1, 1)) == ["clipped"]
+    assert flags(np.concatenate([silence(3), speech(6, dbfs=-46)])) == ["quiet"]
+    assert flags(silence(6)) == ["no_speech"]
+
+
+def test_probabilities_are_calibrated() -> None:
+    data = wav(speech(6))
+    plain = one(data)[0][0]["probabilities"]
+    (row,) = run({"file:///a.wav": data}, scorer(temperature=2.0)).segments.to_pylist()
+    roots = np.sqrt(plain)
+    assert row["probabilities"] == pytest.approx(roots / roots.sum(), abs=1e-4)
