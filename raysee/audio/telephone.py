@@ -24,7 +24,7 @@ Pcm = npt.NDArray[np.int16]
 RATE_HZ = 8_000
 BAND_HZ = (300, 3_400)
 _ORDER = 4
-_AMR_BITS_PER_S = 12_200
+_AMR_ENCODER, _AMR_BITS_PER_S = "libopencore_amrnb", 12_200
 _BEHIND = 160  # samples of silence coded behind a clip, a frame of GSM and AMR: more than any decoder's delay
 _SEED = 0
 
@@ -48,7 +48,7 @@ def _amr(pcm: Pcm) -> bytes:
     file = io.BytesIO()
     with av.open(file, "w", format="amr") as container:
         try:
-            stream = container.add_stream("libopencore_amrnb", rate=RATE_HZ, layout="mono", bit_rate=_AMR_BITS_PER_S)
+            stream = container.add_stream(_AMR_ENCODER, rate=RATE_HZ, layout="mono", bit_rate=_AMR_BITS_PER_S)
         except av.codec.codec.UnknownCodecError as error:
             raise ConfigurationError(
                 "This build of PyAV has no AMR encoder, which the telephone needs: install the wheel from PyPI."
