@@ -44,7 +44,7 @@ def main() -> None:
     """Train, test in all conditions, and write a row a model and condition."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lake", type=pathlib.Path, default=pathlib.Path(".bench/lake"))
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
     real = os.environ.get("RAYSEE_REAL_DATA")
     if not real:

@@ -53,6 +53,7 @@ def _amr(pcm: Pcm) -> bytes:
             raise ConfigurationError(
                 "This build of PyAV has no AMR encoder, which the telephone needs: install the wheel from PyPI."
             ) from error
+        assert isinstance(stream, av.AudioStream)
         frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
         frame.sample_rate = RATE_HZ
         container.mux(stream.encode(frame))
