@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Channel = Literal["clean", "telephone"]  # what recordings come through before features are made of them
+
 
 class Config(BaseModel):
     """Base of every configuration: cannot change, refuses unknown fields, has a fingerprint."""
@@ -72,12 +74,19 @@ class RunConfig(Config):
     augmented: str = ""  # features of altered copies of the clips, which are trained on too
     initial: str = ""  # a safetensors file with the weights that training starts from
     deliver: bool = True  # fit a model on everything besides the cross-validation
+    # Left out where it is clean: runs that are older than telephones keep their fingerprints.
+    channel: Channel = Field("clean", exclude_if=lambda channel: channel == "clean")
     training: TrainingConfig = TrainingConfig()
 
     @property
     def corpus(self) -> str:
         """The corpora in one name."""
         return "+".join(self.corpora)
+
+    @property
+    def heard(self) -> str:
+        """The features, and what the recordings came through."""
+        return self.features if self.channel == "clean" else f"{self.features}-{self.channel}"
 
 
 class ScoreConfig(Config):

@@ -1,6 +1,7 @@
 """Where the stages of a lake lie below its root."""
 
-from raysee.config import RunConfig
+from raysee.audio.telephone import CHANNELS
+from raysee.config import Channel, RunConfig, fingerprint
 from raysee.features import FrontEnd
 from raysee.storage import join
 
@@ -10,12 +11,15 @@ def utterances(lake: str, corpus: str) -> str:
     return join(lake, "utterances", corpus)
 
 
-def features(lake: str, corpus: str, name: str, front_end: FrontEnd) -> str:
-    """The features of a corpus: the front-end's fingerprint is in the path, so two versions never mix."""
-    return join(lake, "features", corpus, f"{name}-{front_end.fingerprint()}")
+def features(lake: str, corpus: str, name: str, front_end: FrontEnd, channel: Channel = "clean") -> str:
+    """The features of a corpus: the fingerprint of what made them is in the path, so two versions never mix."""
+    made_by = front_end.fingerprint()
+    if channel != "clean":
+        made_by = f"{channel}-{fingerprint([made_by, CHANNELS[channel]])}"
+    return join(lake, "features", corpus, f"{name}-{made_by}")
 
 
-def run(lake: str, config: RunConfig, fingerprint: str) -> str:
-    """A training run."""
+def run(lake: str, config: RunConfig, identity: str) -> str:
+    """A training run; `identity` is its fingerprint."""
     size = "" if config.size == "published" else f"-{config.size}"
-    return join(lake, "runs", config.corpus, f"{config.model}{size}-{config.features}-{config.protocol}-{fingerprint}")
+    return join(lake, "runs", config.corpus, f"{config.model}{size}-{config.heard}-{config.protocol}-{identity}")

@@ -30,6 +30,7 @@ def test_a_configuration_cannot_change() -> None:
         (RunConfig, {"corpora": ("emodb",)}),
         (RunConfig, {**RUN, "size": "huge"}),
         (RunConfig, {**RUN, "repeats": 0}),
+        (RunConfig, {**RUN, "channel": "telegraph"}),
         (TrainingConfig, {"epochs": 0}),
         (TrainingConfig, {"batch_size": 0}),
         (TrainingConfig, {"learning_rate": 0}),
@@ -55,6 +56,7 @@ def test_what_cannot_be_is_refused(kind: type[Config], fields: dict[str, Any]) -
         {"protocol": "paper"},
         {"labels": ("anger", "neutral")},
         {"repeats": 3},
+        {"channel": "telephone"},
         {"training": {"epochs": 49}},
         {"training": {"batch_size": 31}},
         {"training": {"learning_rate": 1.0001e-4}},
@@ -65,6 +67,13 @@ def test_what_cannot_be_is_refused(kind: type[Config], fields: dict[str, Any]) -
 )
 def test_any_field_changes_the_fingerprint(change: dict[str, Any]) -> None:
     assert RunConfig(**{**RUN, **change}).fingerprint() != RunConfig(**RUN).fingerprint()
+
+
+def test_runs_that_are_older_than_telephones_keep_their_fingerprints() -> None:
+    assert "channel" not in RunConfig(**RUN).model_dump()
+    behind = RunConfig(**RUN, channel="telephone")
+    assert RunConfig.model_validate_json(behind.model_dump_json()) == behind
+    assert (RunConfig(**RUN).heard, behind.heard) == ("logmel40", "logmel40-telephone")
 
 
 def test_the_order_of_the_labels_counts() -> None:

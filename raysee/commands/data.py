@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from raysee import storage
-from raysee.commands.options import Lake, Overwrite, names, pairs
+from raysee.commands.options import Channel, Lake, Overwrite, names, pairs
 from raysee.console import counts, progress, say, say_stage
 from raysee.errors import unknown
 
@@ -110,13 +110,16 @@ def extract(
     corpus: Annotated[str, typer.Option("--corpus", help="A corpus by name, e.g. emodb or ravdess.")],
     features: Annotated[str, typer.Option(help="Front-ends by name, comma-separated: each clip is decoded once.")],
     to: Lake,
+    channel: Annotated[
+        Channel, typer.Option(help="telephone: its band, 8 kHz, and one of its codecs by chance for each clip.")
+    ] = Channel.CLEAN,
     overwrite: Overwrite = False,
 ) -> str:
     """Make features of every clip of a corpus, of new and changed clips only where there are some."""
     from raysee.distributed.extract import extract as run
 
     with progress("clips") as on_progress:
-        stages = run(to, corpus, names(features), overwrite=overwrite, on_progress=on_progress)
+        stages = run(to, corpus, names(features), channel=channel.value, overwrite=overwrite, on_progress=on_progress)
     return [say_stage(stage, f"{stage.receipt.details['audio_s'] / 3600:.2f} hours of audio") for stage in stages][-1]
 
 

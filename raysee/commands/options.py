@@ -33,6 +33,13 @@ class Aggregation(enum.StrEnum):
     VOTE = "vote"
 
 
+class Channel(enum.StrEnum):
+    """What recordings come through."""
+
+    CLEAN = "clean"
+    TELEPHONE = "telephone"
+
+
 def pairs(texts: list[str], option: str) -> dict[str, str]:
     """NAME=VALUE options as a dict."""
     if wrong := [text for text in texts if "=" not in text]:

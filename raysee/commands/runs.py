@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from raysee.commands.options import Aggregation, Lake, Overwrite, Precision, Size, names, pairs, span
+from raysee.commands.options import Aggregation, Channel, Lake, Overwrite, Precision, Size, names, pairs, span
 from raysee.config import RunConfig, TrainingConfig
 from raysee.console import figures, progress, say, say_stage
 from raysee.errors import ConfigurationError, unknown
@@ -44,6 +44,9 @@ def train(
     hop_ms: Annotated[int, typer.Option(help="Between windows, for networks that slide.")] = 10,
     augmented: Annotated[str, typer.Option(help="Features of altered copies to train on too.")] = "",
     initial: Annotated[str, typer.Option(help="A safetensors file with weights to start from.")] = "",
+    channel: Annotated[
+        Channel, typer.Option(help="telephone: features through it, for a model of calls at 8 kHz.")
+    ] = Channel.CLEAN,
     deliver: Annotated[bool, typer.Option(help="Fit a model on everything, to score with.")] = True,
     workers: Annotated[
         str,
@@ -84,6 +87,7 @@ def train(
             augmented=augmented,
             initial=initial,
             deliver=deliver,
+            channel=channel.value,
             training=training.model_validate({**training.model_dump(), **given, **settings}),
         )
     if workers:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysee import lake, receipts, schema, storage
-from raysee.config import fingerprint, set_fingerprint
+from raysee.audio.telephone import CHANNELS
+from raysee.config import Channel, fingerprint, set_fingerprint
 from raysee.corpora.manifest import about, utterances_of
 from raysee.distributed.cluster import connect
 from raysee.distributed.shards import Shard, ShardResult, part_name, run_shards
@@ -41,10 +42,11 @@ def extract(
     corpus_name: str,
     features: Sequence[str],
     *,
+    channel: Channel = "clean",
     overwrite: bool = False,
     on_progress: OnProgress = quiet,
 ) -> list[Stage]:
-    """Make each of `features` of every clip in the manifest of `corpus_name` below the lake `root`.
+    """Make each of `features` of every clip in the manifest of `corpus_name` below `root`, heard through `channel`.
 
     Where the features of an earlier manifest are there, only clips whose bytes are new are computed, and those that are
     no longer listed are taken out. `on_progress` counts clips. Returns a stage for each of `features`.
@@ -56,7 +58,7 @@ def extract(
     front_ends = {name: front_end(name) for name in features}
     manifest = about(root, corpus_name)
     inputs = {"utterances": manifest.fingerprint, **manifest.inputs}
-    works = [_work(root, corpus_name, name, made_by, overwrite) for name, made_by in front_ends.items()]
+    works = [_work(root, corpus_name, name, made_by, channel, overwrite) for name, made_by in front_ends.items()]
     stages = {
         work.place: Stage(work.place, work.found, found=True)
         for work in works
@@ -73,14 +75,18 @@ def extract(
             totals = run_shards(
                 {work.place: work.fingerprint for work in together},
                 plan,
-                functools.partial(_extract_shard, front_ends={work.place: work.front_end for work in together}),
+                functools.partial(
+                    _extract_shard, front_ends={work.place: work.front_end for work in together}, channel=channel
+                ),
                 on_progress=on_progress,
             )
             for work in together:
                 total = totals[work.place]
                 receipt = Receipt(
                     stage="extract",
-                    fingerprint=fingerprint({"front_end": work.front_end.fingerprint(), "clips": total["fingerprint"]}),
+                    fingerprint=fingerprint(
+                        {"front_end": work.front_end.fingerprint(), "clips": total["fingerprint"], **CHANNELS[channel]}
+                    ),
                     config=work.config,
                     inputs=inputs,
                     counts={"in": total["in"], "out": total["out"], "rejected": total["in"] - total["out"]},
@@ -97,9 +103,9 @@ def extract(
     return [stages[work.place] for work in works]
 
 
-def _work(root: str, corpus_name: str, name: str, made_by: FrontEnd, overwrite: bool) -> _Work:
-    place = lake.features(root, corpus_name, name, made_by)
-    config = {"features": name, "front_end": made_by.model_dump()}
+def _work(root: str, corpus_name: str, name: str, made_by: FrontEnd, channel: Channel, overwrite: bool) -> _Work:
+    place = lake.features(root, corpus_name, name, made_by, channel)
+    config = {"features": name, "front_end": made_by.model_dump(), **CHANNELS[channel]}
     found = None if overwrite else receipts.find(place, "extract", fingerprint(config), config)
     return _Work(place, made_by, config, found)
 
@@ -135,9 +141,9 @@ def _start(work: _Work, utterances: pa.Table, overwrite: bool) -> pa.Table:
     return plan
 
 
-def _extract_shard(shard: Shard, front_ends: Mapping[str, FrontEnd]) -> list[ShardResult]:
+def _extract_shard(shard: Shard, front_ends: Mapping[str, FrontEnd], channel: Channel) -> list[ShardResult]:
     earlier = [_earlier(place, shard.name) for place in shard.places]
-    made = featurise(shard.rows, [front_ends[place] for place in shard.places], storage.read_each, earlier)
+    made = featurise(shard.rows, [front_ends[place] for place in shard.places], storage.read_each, earlier, channel)
     return [
         ShardResult(
             tables={"clips": (features, schema.FEATURES), "rejects": (rejects, schema.REJECTS)},

@@ -15,6 +15,8 @@ from raysee import schema
 from raysee.audio.decode import Audio, Samples, decode
 from raysee.audio.resample import mono, resample
 from raysee.audio.speech import level_dbfs
+from raysee.audio.telephone import CHANNELS, codec_of, through
+from raysee.config import Channel
 from raysee.errors import AudioError, MissingError
 from raysee.features.frontend import FrontEnd
 
@@ -27,19 +29,21 @@ def featurise(
     front_ends: Sequence[FrontEnd],
     read_each: ReadEach,
     earlier: Sequence[pa.Table] = (),
+    channel: Channel = "clean",
 ) -> list[tuple[pa.Table, pa.Table]]:
     """For each front-end, one row of schema.FEATURES or one of schema.REJECTS for each row of `utterances`, in order.
 
     `earlier` holds for each front-end a table of its features; what it has of a whole file of the same bytes is taken
-    over. What `read_each` raises goes through.
+    over. Through the telephone each clip has a codec by chance, which follows from its clip_id. What `read_each` raises
+    goes through.
     """
-    makers = [_Maker(front_end, table) for front_end, table in itertools.zip_longest(front_ends, earlier)]
+    makers = [_Maker(front_end, table, channel) for front_end, table in itertools.zip_longest(front_ends, earlier)]
     clips = utterances.select(["clip_id", "uri", "start_s", "end_s"]).to_pylist()
     by_file = [list(group) for _, group in itertools.groupby(clips, key=lambda clip: clip["uri"])]
     for group, data in zip(by_file, read_each([group[0]["uri"] for group in by_file]), strict=True):
         file = _File(data)
         for clip in group:
-            sound = _Sound(clip, file)
+            sound = _Sound(clip, file, channel)
             for maker in makers:
                 maker.add(clip, sound)
     return [maker.tables() for maker in makers]
@@ -69,8 +73,8 @@ class _File:
 class _Sound:
     """What several front-ends need of one clip, made when the first of them asks."""
 
-    def __init__(self, clip: dict[str, Any], file: _File) -> None:
-        self.clip, self.file = clip, file
+    def __init__(self, clip: dict[str, Any], file: _File, channel: Channel) -> None:
+        self.clip, self.file, self.channel = clip, file, channel
         self._at: dict[int, Samples] = {}
 
     @functools.cached_property
@@ -81,15 +85,18 @@ class _Sound:
     def at(self, sample_rate_hz: int) -> Samples:
         """The clip's mean of channels, (num_samples,), at another rate."""
         if sample_rate_hz not in self._at:
-            self._at[sample_rate_hz] = resample(mono(self.audio), self.audio.sample_rate_hz, sample_rate_hz)
+            samples = resample(mono(self.audio), self.audio.sample_rate_hz, sample_rate_hz)
+            if self.channel == "telephone":
+                samples = through(samples, sample_rate_hz, codec_of(self.clip["clip_id"]))
+            self._at[sample_rate_hz] = samples
         return self._at[sample_rate_hz]
 
 
 class _Maker:
     """The rows of one front-end."""
 
-    def __init__(self, front_end: FrontEnd, earlier: pa.Table | None) -> None:
-        self.front_end = front_end
+    def __init__(self, front_end: FrontEnd, earlier: pa.Table | None, channel: Channel) -> None:
+        self.front_end, self.channel = front_end, channel
         self.rows: list[dict[str, Any]] = []
         self.arrays: list[npt.NDArray[np.float32]] = []
         self.rejects: list[dict[str, str]] = []
@@ -136,6 +143,7 @@ class _Maker:
         made_by = {
             "front_end": json.dumps(self.front_end.model_dump()),
             "front_end_fingerprint": self.front_end.fingerprint(),
+            **{name: json.dumps(settings) for name, settings in CHANNELS[self.channel].items()},
         }
         table = table.select(schema.FEATURES.names).replace_schema_metadata(made_by)
         return table, pa.Table.from_pylist(self.rejects, schema=schema.REJECTS)

@@ -71,7 +71,7 @@ def audit_run(place: str, receipt: Receipt, out: str = "") -> str:
     clips = found.utterances()
     return write_audit(
         storage.normalise(out) if out else storage.join(place, "audit.html"),
-        f"{config.corpus}: {config.model}, {config.features}",
+        f"{config.corpus}: {config.model}, {config.heard}",
         clips,
         _log_mels(found.root, corpus) if corpus else None,
         [_split(config.protocol, folds, work.clips.clip_ids, work.seen.clip)],

@@ -202,4 +202,4 @@ def published_uar(config: RunConfig, *, synthetic: bool) -> float | None:
     if synthetic or config.labels or config.augmented or config.initial or not comparable:
         return None
     row = KEESING_2020.get(config.corpus, {})
-    return next((row.get(name) for name, column in COLUMNS.items() if column == (config.model, config.features)), None)
+    return next((row.get(name) for name, column in COLUMNS.items() if column == (config.model, config.heard)), None)

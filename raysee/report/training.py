@@ -88,7 +88,7 @@ class TrainingRun:
 
     @property
     def title(self) -> str:
-        return f"{self.config.corpus}: {self.model}, {self.config.features}"
+        return f"{self.config.corpus}: {self.model}, {self.config.heard}"
 
 
 def gather(place: str, receipt: Receipt, anchor: str) -> TrainingRun:
@@ -195,7 +195,7 @@ def leaks(runs: Sequence[TrainingRun]) -> list[str]:
 
 def _comparable(run: TrainingRun) -> tuple[object, ...]:
     config = run.config
-    return config.corpus, config.model, config.features, config.size, config.labels, run.synthetic
+    return config.corpus, config.model, config.heard, config.size, config.labels, run.synthetic
 
 
 def _price(leaky: TrainingRun, clean: TrainingRun) -> str:

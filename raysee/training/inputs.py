@@ -78,7 +78,7 @@ class Inputs:
         made_by, several = front_end(features), len(self.listed) > 1
         tables = []
         for corpus in self.config.corpora:
-            place = join(lake.features(self.root, corpus, features, made_by), "clips")
+            place = join(lake.features(self.root, corpus, features, made_by, self.config.channel), "clips")
             table = storage.read_table(place, schema.FEATURES, columns)
             tables.append(_named(table, corpus) if several else table)
         return pa.concat_tables(tables)
@@ -93,10 +93,12 @@ def find(root: str, config: RunConfig) -> Inputs:
     _check_names(config)
     config = config.model_copy(update={"corpora": tuple(sorted(config.corpora)), "test": tuple(sorted(config.test))})
     listed = {corpus: about(root, corpus) for corpus in config.corpora}
-    made = {corpus: _features(root, corpus, config.features, listed[corpus]) for corpus in config.corpora}
+    made = {corpus: _features(root, config, corpus, config.features, listed[corpus]) for corpus in config.corpora}
     altered = {}
     if config.augmented:
-        altered = {corpus: _features(root, corpus, config.augmented, listed[corpus]) for corpus in config.corpora}
+        altered = {
+            corpus: _features(root, config, corpus, config.augmented, listed[corpus]) for corpus in config.corpora
+        }
     all_labels = _all_labels(root, config, listed)
     labels = _labels(all_labels, config.labels)
     # The same labels and the same file are the same run, in whatever order and from wherever they were given.
@@ -146,13 +148,16 @@ def _check_augmented(augmented: str, features: str) -> None:
         )
 
 
-def _features(root: str, corpus: str, features: str, listed: Receipt) -> Receipt:
-    command = f"run `raysee extract --corpus {corpus} --features {features} --to {root}` first."
-    made = receipts.read(lake.features(root, corpus, features, front_end(features)))
+def _features(root: str, config: RunConfig, corpus: str, features: str, listed: Receipt) -> Receipt:
+    what, option = f"{features} of {corpus}", ""
+    if config.channel != "clean":
+        what, option = f"{what} through the {config.channel}", f" --channel {config.channel}"
+    command = f"run `raysee extract --corpus {corpus} --features {features}{option} --to {root}` first."
+    made = receipts.read(lake.features(root, corpus, features, front_end(features), config.channel))
     if made is None:
-        raise ConfigurationError(f"{root} has no finished {features} of {corpus}: {command}")
+        raise ConfigurationError(f"{root} has no finished {what}: {command}")
     if listed.fingerprint != made.inputs["utterances"]:
-        raise ConfigurationError(f"The {features} of {corpus} in {root} were made from another manifest: {command}")
+        raise ConfigurationError(f"The {what} in {root} were made from another manifest: {command}")
     return made
 
 

@@ -124,7 +124,7 @@ def find_parts(inputs: Inputs) -> list[Part]:
     parts = []
     for altered, features in ((False, config.features), (True, config.augmented)):
         for corpus in config.corpora if features else ():
-            folder = join(lake.features(inputs.root, corpus, features, front_end(features)), "clips")
+            folder = join(lake.features(inputs.root, corpus, features, front_end(features), config.channel), "clips")
             names = sorted(name for name in storage.names(folder) if name.startswith("part-"))
             parts += [Part(join(folder, name), f"{corpus}/" if several else "", altered) for name in names]
     return parts

@@ -137,6 +137,7 @@ def test_every_column_is_found_by_its_model_and_features(name: str, uar: float) 
         {"labels": ("anger", "sadness")},
         {"augmented": "logmel40-augmented"},
         {"initial": "weights.safetensors"},
+        {"channel": "telephone"},
         {"corpora": ("emodb", "ravdess")},
         {"corpora": ("ravdess_song",)},
         {"features": "spectrogram40"},
