@@ -270,6 +270,8 @@ def test_a_classifier_is_tuned_once_on_all_tested_folds_whichever_were_first(chu
     chosen, said = storage.read_bytes(tuning), table(whole)
     assert {str(fold["parameters"]) for fold in folds(whole).values()} == {str(dict(json.loads(chosen)))}
     assert len(folds(whole)) == 8
+    assert {fold["temperature"] for fold in folds(whole).values()} == {None}, "this protocol validates nothing"
+    assert whole.receipt.details["metrics"]["ece_calibrated"] is None
     storage.remove(whole.place)
     assert train_all(chunks, [config], first_folds=1) == [None]
     assert storage.names(storage.join(whole.place, "folds")) == {
@@ -285,6 +287,7 @@ def test_a_classifier_is_tuned_within_the_training_part_under_strict(chunks: str
     stage = train(chunks, of_model("svm", "chunk26", deliver=True))
     assert set(storage.names(storage.join(stage.place, "folds"))) == {f"repeat-0-fold-{fold:02}" for fold in range(4)}
     assert all(set(fold["parameters"]) == {"C", "gamma"} for fold in folds(stage).values())
+    assert all(isinstance(fold["temperature"], float) for fold in folds(stage).values())
     assert "model.json" not in storage.names(stage.place)
 
 
