@@ -100,6 +100,8 @@ def test_a_column_that_an_earlier_version_did_not_write_is_null(place: str) -> N
     assert storage.read_table(uri, schema.FEATURES).to_pylist() == [row | {"level_dbfs": None}]
     found = storage.read_table(uri, schema.FEATURES, ["level_dbfs", "clip_id"])
     assert found.to_pylist() == [{"level_dbfs": None, "clip_id": "a"}]
+    with pytest.raises(StorageError, match="Columns corpus, .* are missing; found clip_id"):
+        storage.read_table(uri, schema.UTTERANCES)
 
 
 def test_a_folder_without_parts_is_a_table_without_rows(place: str) -> None:
