@@ -146,7 +146,7 @@ def test_the_numbers_of_a_training_are_those_of_its_receipt(tmp_path: pathlib.Pa
 def test_the_calibrated_error_stands_beside_the_other(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
     place, summary = trained(a_lake(tmp_path))
     changed(place, metrics=summary._replace(ece_calibrated=0.0123)._asdict())
-    expected = f"calibration error {percent(summary.ece)} %; calibrated on validation speakers 1.2 %"
+    expected = f"calibration error {percent(summary.ece)} %; calibrated on the validation part 1.2 %"
     assert expected in text_of(read(place))
 
 
