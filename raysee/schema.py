@@ -45,7 +45,7 @@ FEATURES = pa.schema(
         _required("content_sha256", pa.string()),  # of the audio file's bytes
         _required("duration_s", pa.float64()),
         _required("sample_rate_hz", pa.int32()),  # of the file, before resampling
-        pa.field("level_dbfs", pa.float32()),  # RMS; null: taken over from a version that did not measure it
+        pa.field("level_dbfs", pa.float32()),  # RMS, as the front-end hears it; null: of an earlier version
         _required("shape", pa.list_(pa.field("element", pa.int32(), nullable=False))),
         _required("values", pa.large_list(pa.field("element", pa.float32(), nullable=False))),
     ]

@@ -197,7 +197,8 @@ def read_table(uri: str, schema: pa.Schema, columns: Sequence[str] | None = None
 def _read_part(uri: str, columns: Sequence[str]) -> pa.Table:
     data = read_bytes(uri)
     try:
-        return pq.read_table(pa.BufferReader(data), columns=columns)
+        # Unlike pq.read_table it passes over columns that are not there: `check` says which.
+        return pq.ParquetFile(pa.BufferReader(data)).read(columns=columns)
     except (pa.ArrowInvalid, OSError) as error:
         raise StorageError(
             f"{uri} is not a readable Parquet file ({error}): delete it and run its stage again."

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from raysee.errors import StorageError
-from raysee.schema import CALLS, SEGMENTS, check, empty
+from raysee.schema import CALLS, FEATURES, SEGMENTS, check, empty
 
 SCHEMA = pa.schema(
     [
@@ -52,6 +52,22 @@ def test_a_missing_column_is_named_beside_what_was_found() -> None:
         check(table().drop_columns(["count"]), SCHEMA)
     with pytest.raises(StorageError, match="found none"):
         check(pa.table({}), SCHEMA)
+
+
+def test_the_levels_that_earlier_versions_did_not_measure_are_null() -> None:
+    row = {
+        "clip_id": "a",
+        "content_sha256": "0",
+        "duration_s": 1.0,
+        "sample_rate_hz": 8000,
+        "shape": [1],
+        "values": [0.0],
+    }
+    checked = check(pa.Table.from_pylist([row]), FEATURES)
+    assert checked.schema.equals(FEATURES)
+    assert checked.to_pylist() == [row | {"level_dbfs": None}]
+    with pytest.raises(StorageError, match="Columns level_dbfs are missing"):
+        check(empty(SEGMENTS).drop_columns(["level_dbfs"]), SEGMENTS)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import threading
 import urllib.request
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from raysee import schema, storage
@@ -81,6 +82,26 @@ def test_a_table_comes_back(place: str) -> None:
     storage.write_bytes(storage.join(place, "receipt.json"), b"{}")
     assert storage.read_table(place, schema.REJECTS).to_pylist() == [REJECT, REJECT]
     assert storage.read_table(place, schema.REJECTS, columns=["error"]).column_names == ["error"]
+
+
+def test_a_column_that_an_earlier_version_did_not_write_is_null(place: str) -> None:
+    row = {
+        "clip_id": "a",
+        "content_sha256": "",
+        "duration_s": 1.0,
+        "sample_rate_hz": 8000,
+        "shape": [1],
+        "values": [0.0],
+    }
+    data = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist([row]), data)
+    uri = storage.join(place, "part-00000.parquet")
+    storage.write_bytes(uri, data.getvalue().to_pybytes())
+    assert storage.read_table(uri, schema.FEATURES).to_pylist() == [row | {"level_dbfs": None}]
+    found = storage.read_table(uri, schema.FEATURES, ["level_dbfs", "clip_id"])
+    assert found.to_pylist() == [{"level_dbfs": None, "clip_id": "a"}]
+    with pytest.raises(StorageError, match="Columns corpus, .* are missing; found clip_id"):
+        storage.read_table(uri, schema.UTTERANCES)
 
 
 def test_a_folder_without_parts_is_a_table_without_rows(place: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import soxr
 
-from raysee.audio import silero, speech
+from raysee.audio import silero, speech, telephone
 from raysee.audio.decode import Samples
 from raysee.audio.dual_mono import DualMono
 from raysee.audio.segments import Segment, SegmentConfig, Segmenter
@@ -29,7 +29,7 @@ _FULL_SCALE = 0.999
 class Channel:
     """The segments of a channel; where it is scored, their features until the model was asked, and its answers."""
 
-    def __init__(self, role: str, scorer: Scorer, watch: Stopwatch) -> None:
+    def __init__(self, role: str, wide: bool, scorer: Scorer, watch: Stopwatch) -> None:
         self.role, self.scored = role, is_scored(role, scorer.config)
         self.segments: list[Segment] = []
         self.rows: list[dict[str, Any]] = []  # of the segments, with what the model says as soon as it was asked
@@ -37,6 +37,8 @@ class Channel:
         self._levels: list[float] = []
         self._features: list[Array] = []
         self._scorer, self._watch = scorer, watch
+        # Above 4 kHz a model of the telephone has learned from nothing but the noise of codecs (docs/decisions.md).
+        self._through_line = wide and scorer.card.config.channel == "telephone"
 
     def add(self, segment: Segment, samples: Samples) -> None:
         if segment.end_s - segment.start_s < _SHORTEST_S:
@@ -46,6 +48,8 @@ class Channel:
         if self.scored:
             self.rows.append({**segment._asdict(), "level_dbfs": self._levels[-1]})
             with self._watch.of("front-end"):
+                if self._through_line:
+                    samples = telephone.through(samples, self._scorer.front_end.sample_rate_hz, "mu-law")
                 self._features.append(self._scorer.front_end(samples))
 
     @property
@@ -84,7 +88,8 @@ class Heard:
         self._info, self._told, self._scorer, self._watch = call.info, told, scorer, watch
         self.num_samples = 0
         its_roles = roles(told, call.info.num_channels, scorer.config)
-        self.channels = [Channel(role, scorer, watch) for role in its_roles]
+        wide = call.info.sample_rate_hz > telephone.RATE_HZ
+        self.channels = [Channel(role, wide, scorer, watch) for role in its_roles]
         self._dual_mono = DualMono(scorer.front_end.sample_rate_hz) if call.info.num_channels == 2 else None
         self._is_dual_mono = False
 
@@ -162,8 +167,13 @@ class Heard:
             )
 
     def _flags(self, channel: Channel) -> Iterator[str]:
-        if self._info.sample_rate_hz < self._scorer.front_end.sample_rate_hz:
+        learned_hz = self._scorer.front_end.sample_rate_hz
+        if self._scorer.card.config.channel == "telephone":
+            learned_hz = telephone.RATE_HZ
+        if self._info.sample_rate_hz < learned_hz:
             yield summary.NARROW_BAND
+        if self._info.sample_rate_hz > telephone.RATE_HZ == learned_hz:
+            yield summary.WIDE_BAND
         if self._is_dual_mono:
             yield summary.DUAL_MONO
         if channel.num_clipped > summary.CLIPPED_SHARE * self.num_samples:

@@ -17,7 +17,8 @@ UNSURE = "unsure"
 #: The shortest passage, in seconds of speech: two or three segments, so that no single answer makes one.
 PASSAGE_S = 10.0
 
-NARROW_BAND = "narrow_band"  # recorded below the rate of the model's front-end, which has not learned from telephones
+NARROW_BAND = "narrow_band"  # recorded at a lower rate than what the model has learned from: its high bands are empty
+WIDE_BAND = "wide_band"  # recorded above 8 kHz: a model of the telephone hears it through one
 DUAL_MONO = "dual_mono"  # both channels are the same sound: only one has a row
 CLIPPED = "clipped"  # more than 0.1 % of the samples are at full scale
 QUIET = "quiet"  # half of the speech or more is below -45 dBFS

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from raysee.scoring import drift
+from raysee.evaluation import drift
 from raysee.scoring.score import Scores
 
 HOURS = 24
@@ -16,7 +16,7 @@ def tally(scores: Scores, labels: list[str]) -> dict[str, Any]:
     - seconds: of work by stage. channels: how many by role; unscored: how many of these were only listened to.
     - talk_s: by role. speech_s: scored speech by label; hours: the same by hour of the day (UTC), from the beginning of
       the call plus the time in it, where it is known when a call began.
-    - histograms: counts in the bins of raysee.scoring.drift.
+    - histograms: counts in the bins of raysee.evaluation.drift.
     """
     calls, segments = scores.calls, scores.segments.to_pylist()
     channels: dict[str, int] = {}

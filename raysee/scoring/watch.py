@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from raysee.evaluation import drift
 from raysee.receipts import Receipt
-from raysee.scoring import drift
 
 Histograms = Mapping[str, Sequence[int]]
 

@@ -18,12 +18,12 @@ from torch import nn
 from raysee import receipts, storage
 from raysee.config import RunConfig
 from raysee.errors import ConfigurationError
+from raysee.evaluation import drift
 from raysee.evaluation.calibration import Floats, mean_temperature
 from raysee.evaluation.protocols import Protocol, protocol
 from raysee.evaluation.standardise import Statistics
 from raysee.features import FrontEnd, front_end
 from raysee.models import build, network
-from raysee.scoring import drift
 from raysee.training.clips import Clips
 from raysee.training.finished import FoldReceipt
 from raysee.training.inputs import Inputs
@@ -120,6 +120,8 @@ def deliver(
                 fingerprint=inputs.made[corpus].fingerprint,
             )
         )
+    # Its own where it has one: the best temperature follows the epoch that was chosen, which differs between folds.
+    fits = judged.temperatures if fitted.temperature is None else [fitted.temperature]
     card = Card(
         labels=labels,
         shape=list(clips.shape),
@@ -133,8 +135,8 @@ def deliver(
         corpora=trained,
         synthetic=inputs.synthetic,
         metrics=judged.metrics,
-        temperature=mean_temperature(judged.temperatures),
-        calibrated=bool(judged.temperatures),
+        temperature=mean_temperature(fits),
+        calibrated=bool(fits),
         reference=_reference(inputs, clips, labels, judged.probabilities),
         fingerprint=hashlib.sha256(data).hexdigest()[:12],
         versions=receipts.versions(),

@@ -31,6 +31,7 @@ from raysee.corpora.manifest import manifest, utterances_of
 from raysee.distributed.feed import Feed, load, prepare_worker
 from raysee.distributed.large import reason, train_large
 from raysee.errors import ConfigurationError, RayseeError, StorageError
+from raysee.evaluation.calibration import fit_temperature
 from raysee.evaluation.folds import FINAL
 from raysee.evaluation.moments import statistics
 from raysee.evaluation.protocols import protocol
@@ -222,6 +223,16 @@ def test_the_model_is_delivered_with_its_card(two_workers: Stage, one_process: F
     assert set(said["speaker_heard"].to_pylist()) == {False}
     np.testing.assert_allclose(np.stack(said["probabilities"].to_pylist()), one_process.validation, atol=1e-4)
     assert its_card.metrics["uar_pooled"] == pytest.approx(max(one.validation_uar or 0 for one in one_process.curve))
+    assert its_card.calibrated
+    assert its_card.temperature == pytest.approx(fitted(two_workers).temperature)
+    labels = [LABELS.index(label) for label in said["label"].to_pylist()]
+    expected = fit_temperature(np.stack(said["probabilities"].to_pylist()), np.array(labels))
+    assert its_card.temperature == pytest.approx(expected) != 1.0
+    assert its_card.metrics["ece_calibrated"] is None, "it was fitted on these very clips"
+    heard = its_card.reference
+    assert sum(heard["duration_s"]) == 180
+    assert sum(heard["level_dbfs"]) == 0, "features of an earlier version have no levels"
+    assert [sum(heard[f"probability:{label}"]) for label in LABELS] == [60] * 6
 
 
 def test_only_the_best_and_the_last_checkpoint_are_kept_and_it_is_not_done_again(two_workers: Stage) -> None:

@@ -18,6 +18,7 @@ from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
 from raysee.distributed.train import train, train_all
 from raysee.errors import ConfigurationError, RayseeError
+from raysee.evaluation.calibration import fit_temperature
 from raysee.evaluation.folds import make_folds
 from raysee.evaluation.metrics import metrics
 from raysee.evaluation.protocols import protocol
@@ -95,6 +96,9 @@ def test_a_task_gives_the_numbers_of_a_plain_call(run: Stage, lake: str) -> None
     found = {row["clip_id"]: row["probabilities"] for row in rows if (row["fold"], row["repeat"]) == (1, 1)}
     for clip, expected in zip(fold.test, plain.probabilities, strict=True):
         assert found[clips.clip_ids[clip]] == expected.tolist()
+    targets = np.array([LABELS.index(clips.labels[clip]) for clip in fold.validation])
+    receipt = finished.read(finished.folder(run.place, 1, 1))
+    assert receipt.temperature == fit_temperature(plain.validation, targets) != 1.0
 
 
 def test_the_delivered_model_has_its_card(run: Stage) -> None:
@@ -107,6 +111,25 @@ def test_the_delivered_model_has_its_card(run: Stage) -> None:
     assert its_card.statistics is not None
     assert len(its_card.statistics.mean) == made_by.num_columns == 40
     assert not model.training
+
+
+def test_the_card_says_how_it_is_calibrated_and_what_it_heard(run: Stage) -> None:
+    its_card = card.load_card(run.place)
+    temperatures = [receipt["temperature"] for receipt in folds(run).values()]
+    assert len(temperatures) == 6
+    assert its_card.calibrated
+    final = finished.read(storage.join(run.place, "folds", "final"))
+    assert its_card.temperature == final.temperature, "its own, which goes with the epoch that was chosen"
+    )
+    figures = run.receipt.details["metrics"]
+    assert 0 < figures["ece_calibrated"] < 1
+    assert figures["ece_calibrated"] != figures["ece"]
+    heard, labels = its_card.reference, [f"probability:{label}" for label in LABELS]
+    assert list(heard) == ["level_dbfs", "duration_s", *labels]
+    assert (sum(heard["level_dbfs"]), sum(heard["duration_s"])) == (120, 120), "of the clips of its labels, once each"
+    assert [sum(heard[name]) for name in labels] == [240] * 4, "of every repeat"
+    shares = np.array([heard[name] for name in labels]).sum(axis=0) / 240
+    assert shares @ np.arange(0.05, 1.0, 0.1) == pytest.approx(1.0, abs=0.2), "each clip's add up to one"
 
 
 def test_only_missing_folds_are_fitted_again(run: Stage, lake: str) -> None:
@@ -249,6 +272,8 @@ def test_a_classifier_is_tuned_once_on_all_tested_folds_whichever_were_first(chu
     chosen, said = storage.read_bytes(tuning), table(whole)
     assert {str(fold["parameters"]) for fold in folds(whole).values()} == {str(dict(json.loads(chosen)))}
     assert len(folds(whole)) == 8
+    assert {fold["temperature"] for fold in folds(whole).values()} == {None}, "this protocol validates nothing"
+    assert whole.receipt.details["metrics"]["ece_calibrated"] is None
     storage.remove(whole.place)
     assert train_all(chunks, [config], first_folds=1) == [None]
     assert storage.names(storage.join(whole.place, "folds")) == {
@@ -264,6 +289,7 @@ def test_a_classifier_is_tuned_within_the_training_part_under_strict(chunks: str
     stage = train(chunks, of_model("svm", "chunk26", deliver=True))
     assert set(storage.names(storage.join(stage.place, "folds"))) == {f"repeat-0-fold-{fold:02}" for fold in range(4)}
     assert all(set(fold["parameters"]) == {"C", "gamma"} for fold in folds(stage).values())
+    assert all(isinstance(fold["temperature"], float) for fold in folds(stage).values())
     assert "model.json" not in storage.names(stage.place)
 
 

@@ -54,6 +54,7 @@ def test_a_row_describes_the_file_and_holds_its_features() -> None:
     assert row["clip_id"] == "a"
     assert row["content_sha256"] == hashlib.sha256(data).hexdigest()
     assert (row["duration_s"], row["sample_rate_hz"]) == (1.0, 48_000)
+    assert row["level_dbfs"] == pytest.approx(-20 - 10 * np.log10(3), abs=0.3), "a third of the noise is below 8 kHz"
     assert row["shape"] == [98, 40]
     assert len(row["values"]) == 98 * 40
 

@@ -137,9 +137,25 @@ def test_the_numbers_of_a_training_are_those_of_its_receipt(tmp_path: pathlib.Pa
     low, high = map(percent, summary.uar_interval)
     assert f"UAR, pooled {percent(summary.uar_pooled)} % 95 % over speakers {low} to {high} %" in text
     assert f"macro F1 {percent(summary.macro_f1)} % calibration error {percent(summary.ece)} %" in text
+    assert "calibrated on" not in text, "the folds have no temperatures"
     assert "learning Adam at 0.0001, batches of 32" in text
     assert "By what was heard" not in text, "nobody was heard under this protocol"
     assert "float32, 4 epochs, 2 repeats" in text
+
+
+def test_the_calibrated_error_stands_beside_the_other(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
+    place, summary = trained(a_lake(tmp_path))
+    changed(place, metrics=summary._replace(ece_calibrated=0.0123)._asdict())
+    expected = f"calibration error {percent(summary.ece)} %; calibrated on the validation part 1.2 %"
+    assert expected in text_of(read(place))
+
+
+def test_a_page_of_a_run_of_an_earlier_version(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
+    place, summary = trained(a_lake(tmp_path))
+    figures = summary._asdict()
+    del figures["ece_calibrated"]
+    changed(place, metrics=figures)
+    assert f"calibration error {percent(summary.ece)} %" in text_of(read(place))
 
 
 def test_figures_by_what_was_heard_are_those_of_its_clips(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from raysee import schema
 from raysee.audio import silero
+from raysee.audio.resample import resample
 from raysee.audio.speech import ENERGY, level_dbfs
 from raysee.config import RunConfig, ScoreConfig
 from raysee.errors import MissingError
@@ -33,14 +34,20 @@ EVERYBODY = (("customer",), ("caller", "customer"))
 NUMBERS = ("shares", "confidence", "trend", "negative_share")
 
 
-def scorer(*, by_speaker: bool = False, temperature: float = 1.0, **config: Any) -> Scorer:
+def scorer(
+    *,
+    by_speaker: bool = False,
+    temperature: float = 1.0,
+    channel: Literal["clean", "telephone"] = "clean",
+    **config: Any,
+) -> Scorer:
     """A network that has learned nothing, but answers differently to different sounds."""
     torch.manual_seed(3)
     model = MODELS["aldeneh"].sizes["debug"]((40,), len(LABELS)).eval()
     card = Card(
         labels=LABELS,
         shape=[40],
-        config=RunConfig(corpora=("emodb",), features="logmel40", model="aldeneh", size="debug"),
+        config=RunConfig(corpora=("emodb",), features="logmel40", model="aldeneh", size="debug", channel=channel),
         protocol=PROTOCOLS["paper" if by_speaker else "strict"],
         chosen_epoch=1,
         front_end=FRONT_END.model_dump(),
@@ -430,3 +437,25 @@ def test_probabilities_are_calibrated() -> None:
     (row,) = run({"file:///a.wav": data}, scorer(temperature=2.0)).segments.to_pylist()
     roots = np.sqrt(plain)
     assert row["probabilities"] == pytest.approx(roots / roots.sum(), abs=1e-4)
+
+
+def test_a_model_of_the_telephone_hears_wide_band_sound_through_one() -> None:
+    sound = speech(6)
+    heard: list[Any] = []
+
+    def features_and_flags(samples: Samples, rate_hz: int) -> tuple[Any, list[str]]:
+        its = scorer(channel="telephone")
+        its = its._replace(predict=lambda features: heard.extend(features) or np.full((len(features), 3), 1 / 3))
+        heard.clear()
+        scores = run({"file:///a.wav": wav(samples, rate_hz)}, its)
+        return heard[0], list(scores.calls["flags"][0].as_py())
+
+    wide, flags = features_and_flags(sound, RATE_HZ)
+    assert flags == ["wide_band"]
+    narrow, flags = features_and_flags(resample(sound, RATE_HZ, 8_000), 8_000)
+    assert flags == []
+    plain = FRONT_END(sound)
+    above = slice(34, 40)  # mel bands above 4 kHz
+    for line in (wide, narrow):
+        assert plain[:, above].mean() - 5 > line[:, above].mean()
+        assert line.mean(axis=0).max() == pytest.approx(plain[:, 8:28].mean(axis=0).max(), abs=0.5)

@@ -50,6 +50,9 @@ def card(**changes: Any) -> Card:
         "synthetic": True,
         "metrics": {"uar_mean_of_folds": 0.6, "uar_std_of_repeats": None},
         "fingerprint": "0123456789ab",
+        "temperature": 1.7,
+        "calibrated": True,
+        "reference": {"duration_s": [1, 2], "probability:anger": [3, 4]},
         "versions": {"raysee": "0.1.0"},
         "written_at": "2026-11-21T00:00:00+00:00",
     }
@@ -61,6 +64,16 @@ def run(tmp_path: pathlib.Path) -> str:
     place = storage.normalise(tmp_path / "a run")
     save(place, weights(), card())
     return place
+
+
+def test_a_card_of_an_earlier_version_is_not_calibrated_and_has_no_reference(run: str) -> None:
+    uri = storage.join(run, "model.json")
+    fields = json.loads(storage.read_bytes(uri))
+    for name in ("temperature", "calibrated", "reference"):
+        del fields[name]
+    storage.write_bytes(uri, json.dumps(fields).encode())
+    loaded = load_card(run)
+    assert (loaded.temperature, loaded.calibrated, loaded.reference) == (1.0, False, {})
 
 
 def rewrite(run: str, **changes: Any) -> None:
@@ -112,6 +125,9 @@ def test_features_that_are_made_otherwise_today_are_refused(run: str) -> None:
         {"config": {"corpora": ["emodb"]}},
         {"config": {**card().config.model_dump(), "size": "huge"}},
         {"protocol": {"name": "strict"}},
+        {"temperature": 0.0},
+        {"temperature": "warm"},
+        {"reference": {"duration_s": [0.5]}},
     ],
 )
 def test_a_card_with_broken_fields_is_refused(run: str, changes: dict[str, Any]) -> None:

@@ -97,6 +97,15 @@ def test_classes_are_those_that_every_model_hears_in_training(root: str) -> None
     assert find(root, within).labels == ["anger", "happiness", "neutral"]
 
 
+def test_what_is_measured_has_the_names_of_the_clips(root: str) -> None:
+    inputs = find(root, ACROSS)
+    measured = inputs.measured()
+    assert measured.column_names == ["clip_id", "duration_s", "level_dbfs"]
+    assert measured.num_rows == 6 * (3 + 3 + 4), "of any label"
+    assert set(inputs.clips().clip_ids) < set(measured["clip_id"].to_pylist())
+    assert {"a/0anger", "b/0anger"} < set(measured["clip_id"].to_pylist())
+
+
 def test_what_the_scheme_drops_is_in_no_part(root: str) -> None:
     work, (fold, _) = prepare(find(root, ACROSS))
     counted = collections.Counter(zip(work.clips.corpora, work.clips.labels, strict=True))

@@ -3,10 +3,11 @@ import pytest
 
 from raysee import schema
 from raysee.config import RunConfig
+from raysee.evaluation.calibration import fit_temperature
 from raysee.evaluation.folds import Fold
 from raysee.training.clips import Clips, examples
 from raysee.training.fit import FoldResult
-from raysee.training.predictions import example_predictions, predictions
+from raysee.training.predictions import example_predictions, predictions, temperature
 
 LABELS = ["fear", "anger"]
 #: Clips a and b are speaker x's, c and d speaker y's; a and c have the same sentence, d's has no name.
@@ -39,8 +40,11 @@ RESULT = FoldResult(
 )
 
 
-def configuration(aggregation: str = "mean") -> RunConfig:
-    fields = {"corpora": ("emodb",), "features": "chunk26", "model": "fc2", "aggregation": aggregation}
+def configuration(aggregation: str = "mean", protocol: str = "strict") -> RunConfig:
+    fields = {
+        **{"corpora": ("emodb",), "features": "chunk26", "model": "fc2"},
+        **{"aggregation": aggregation, "protocol": protocol},
+    }
     return RunConfig.model_validate(fields)
 
 
@@ -102,3 +106,23 @@ def test_without_validation_there_are_test_rows_only() -> None:
     nobody = Fold(3, FOLD.train, np.empty(0, np.int64), FOLD.test)
     table = example_predictions(CLIPS, SEEN, LABELS, nobody, RESULT)
     assert table["part"].to_pylist() == ["test"] * 5
+
+
+def test_the_temperature_is_that_of_the_validated_clips() -> None:
+    """Whatever the order of examples: c is anger, of one row, and d fear, of three that answer together."""
+    fold = Fold(3, np.array([0, 1, 2, 3, 4]), np.array([8, 5, 6, 7]), np.array([], np.int64))
+    said = np.array([[0.1, 0.9], [0.75, 0.25], [0.25, 0.75], [0.1, 0.9]], np.float32)
+    together = np.array([[0.75, 0.25], [0.15, 0.85]])
+    found = temperature(configuration(), CLIPS, SEEN, LABELS, fold, said)
+    assert found == pytest.approx(fit_temperature(together, np.array([1, 0])), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "validation"),
+    [("paper", []), ("mlp-vs-cnn", FOLD.test)],
+    ids=["nothing is validated", "the test part validates"],
+)
+def test_there_is_no_temperature_without_others_to_fit_it_on(protocol: str, validation: list[int]) -> None:
+    fold = Fold(3, FOLD.train, np.array(validation, np.int64), FOLD.test)
+    said = RESULT.probabilities[: len(validation)]
+    assert temperature(configuration(protocol=protocol), CLIPS, SEEN, LABELS, fold, said) is None
