@@ -78,7 +78,9 @@ def score(
         )
     with Lock(to) as lock:
         receipts.find(to, _STAGE, _STAGE, {})
-        receipts.claim(to, _STAGE, _STAGE, {})
+        youngest = batches.last(to)
+        if youngest is None:
+            receipts.claim(to, _STAGE, _STAGE, {})
         run = functools.partial(
             _run,
             to,
@@ -95,7 +97,6 @@ def score(
         before = [receipt for receipt in batches.nights(to, 1) if _is_of(receipt, work, date)]
         if not new.recordings.num_rows and before:
             return stages or [Stage(to, before[-1], found=True)]
-        youngest = batches.last(to)
         first_shard = youngest.first_shard + youngest.num_shards if youngest else 0
         planned = plan(new.recordings, first_shard, synthetic=found.synthetic)
         batch = Batch(

@@ -120,7 +120,6 @@ def test_the_card_says_how_it_is_calibrated_and_what_it_heard(run: Stage) -> Non
     assert its_card.calibrated
     final = finished.read(storage.join(run.place, "folds", "final"))
     assert its_card.temperature == final.temperature, "its own, which goes with the epoch that was chosen"
-    )
     figures = run.receipt.details["metrics"]
     assert 0 < figures["ece_calibrated"] < 1
     assert figures["ece_calibrated"] != figures["ece"]

@@ -38,7 +38,7 @@ def scorer(
     *,
     by_speaker: bool = False,
     temperature: float = 1.0,
-    channel: Literal["clean", "telephone"] = "clean",
+    channel: Channel = "clean",
     **config: Any,
 ) -> Scorer:
     """A network that has learned nothing, but answers differently to different sounds."""
