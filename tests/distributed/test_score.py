@@ -163,13 +163,14 @@ def test_a_list_says_who_speaks_and_when(model: str, call_archive: pathlib.Path,
     tables = _tables(scores)
     by_role = {(row["call_id"], row["role"]): row for row in tables["calls"]}
     told = 'a/b, "c" \n'
-    assert set(by_role) == {(told, "customer"), (told, "agent"), ("relative", "unknown")}
+    assert set(by_role) == {(told, "customer"), (told, "agent"), ("relative", "customer"), ("relative", "agent")}
     assert by_role[told, "customer"]["channel"] == 0
     assert by_role[told, "customer"]["carried"] == [("queue", "007")]
-    assert {row["call_id"] for row in tables["segments"]} == {told}
+    assert {(row["call_id"], row["channel"]) for row in tables["segments"]} == {(told, 0), ("relative", 1)}
     hours = stage.receipt.details["hours"]
     assert {hour for its in hours.values() for hour, seconds in enumerate(its) if seconds} <= {23, 0}
-    assert sum(map(sum, hours.values())) == pytest.approx(sum(row["speech_s"] for row in tables["segments"]))
+    timed = sum(row["speech_s"] for row in tables["segments"] if row["call_id"] == told)
+    assert sum(map(sum, hours.values())) == pytest.approx(timed)
     # It was not there: it may come.
     assert [row["error"] for row in tables["rejects"]] == ["MissingError"]
     storage.write_bytes(storage.join(archive, "nowhere.wav"), next(call_archive.rglob("*.wav")).read_bytes())
@@ -200,7 +201,7 @@ def test_whom_to_score_must_be_known(model: str, call_archive: pathlib.Path, tmp
     stage = _score(str(call_archive), model, scores, agents, reason="safety of crews")
     assert stage.receipt.details["unscored"] == {}
     assert stage.receipt.details["reason"] == "safety of crews"
-    assert {row["role"] for row in _tables(scores)["segments"]} == {"agent", "customer"}
+    assert {row["role"] for row in _tables(stage.place)["segments"]} == {"agent", "customer"}
 
 
 def test_too_many_rejects_are_a_warning(model: str, call_archive: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -13,7 +13,7 @@ from raysee import schema
 from raysee.audio import silero
 from raysee.audio.resample import resample
 from raysee.audio.speech import ENERGY, level_dbfs
-from raysee.config import RunConfig, ScoreConfig
+from raysee.config import Channel, RunConfig, ScoreConfig
 from raysee.errors import MissingError
 from raysee.evaluation.protocols import PROTOCOLS
 from raysee.features import FEATURES
