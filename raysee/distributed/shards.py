@@ -73,7 +73,7 @@ def run_shards(
     of its receipts: rows in and out, rejects by error class, seconds of audio and of work, tallies, unsettled rows, and
     the fingerprint of what came out. Raises RayseeError with the worker's message.
     """
-    rows = _by_shard(plan)
+    rows = by_shard(plan)
     keys = {
         shard: fingerprint([list(map(str, row.values())) for row in its.to_pylist()]) for shard, its in rows.items()
     }
@@ -123,7 +123,7 @@ def _key(work: str, rows_key: str) -> str:
     return fingerprint([work, rows_key])
 
 
-def _by_shard(plan: pa.Table) -> dict[int, pa.Table]:
+def by_shard(plan: pa.Table) -> dict[int, pa.Table]:
     """Shard -> its rows in their order."""
     # The sort of Arrow is stable.
     ordered = plan.take(pc.sort_indices(plan["shard"])).combine_chunks()

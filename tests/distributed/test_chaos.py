@@ -1,0 +1,131 @@
+"""A night that is killed at random moments, again and again, has the rows of one that was not.
+
+`make test` kills each kind of process once; `make chaos` 20 times (RAYSEE_CHAOS_KILLS), from a seed that a failure
+prints (RAYSEE_CHAOS_SEED).
+"""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import random
+import subprocess
+import tempfile
+import time
+from typing import Any
+
+import pytest
+
+from raysee import schema, storage
+from raysee.config import RunConfig, TrainingConfig
+from raysee.distributed.train import train
+from raysee.scoring import batches, ledger
+from raysee.synthesis.calls import write_calls
+from tests.distributed import killing
+
+CALLS = 320  # names, five shards of 64
+KILLS = int(os.environ.get("RAYSEE_CHAOS_KILLS", "4"))
+SEED = int(os.environ.get("RAYSEE_CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+VICTIMS = ("driver", "worker", "raylet", "machine")
+PATIENCE_S = 180.0
+ORPHANS_S = 3.0
+CONFIG = RunConfig(
+    corpora=("emodb",),
+    features="logmel40",
+    model="aldeneh",
+    size="debug",
+    labels=("anger", "neutral"),
+    training=TrainingConfig(epochs=1),
+)
+
+
+@pytest.fixture(scope="module")
+def words(lake: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command, but for where it writes."""
+    root = tmp_path_factory.mktemp("chaos")
+    sounds = write_calls(root / "sounds", calls=3, seconds=8.0)
+    (root / "calls").mkdir()
+    for number in range(CALLS):
+        os.link(sounds[number % 3], root / "calls" / f"call-{number:04}.wav")
+    (root / "calls" / "call-9999.wav").write_text("one that is rejected" * 10)
+    model = train(lake, CONFIG).place
+    return ["score", str(root / "calls"), "--model", model, "--channels", "agent,customer", "--night", "2026-11-19"]
+
+
+@pytest.mark.timeout(120 + 60 * KILLS)
+def test_nights_that_are_killed_again_and_again_are_nights(words: list[str], tmp_path: pathlib.Path) -> None:
+    chance = random.Random(SEED)
+    whole = str(tmp_path / "whole")
+    longest_s = run([*words, "--to", whole])
+    killed: list[str] = []
+    while len(killed) < KILLS:
+        place = str(tmp_path / f"after-{len(killed)}")
+        while len(killed) < KILLS and killed_in_the_middle([*words, "--to", place], longest_s, chance, killed):
+            pass
+        run([*words, "--to", place])
+        assert_alike(place, whole, f"after {killed}, RAYSEE_CHAOS_SEED={SEED}")
+
+
+def assert_alike(place: str, whole: str, when: str) -> None:
+    for name, its_schema in (("calls", schema.CALLS), ("segments", schema.SEGMENTS), ("rejects", schema.REJECTS)):
+        ours, theirs = (rows(one, name, its_schema) for one in (place, whole))
+        assert ours == theirs, f"{name} {when}"
+    ours, theirs = (
+        [receipt.fingerprint for receipt in batches.nights(storage.normalise(one), 9)] for one in (place, whole)
+    )
+    assert ours == theirs, when
+    (settled,) = ledger.parts(storage.normalise(place))
+    assert len(settled.unique()) == len(settled) == CALLS + 1, when
+
+
+def run(words: list[str]) -> float:
+    """The seconds that an undisturbed start takes."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs, killing.start(words, logs) as process:
+        try:
+            told, _ = process.communicate(timeout=PATIENCE_S)
+            assert process.returncode == 0, told
+        finally:
+            killing.kill(killing.members(process.pid))
+    return time.monotonic() - began
+
+
+def killed_in_the_middle(words: list[str], longest_s: float, chance: random.Random, killed: list[str]) -> bool:
+    """Start, and at a moment kill somebody, who is added to `killed`. False where the work is done: it ended first, or
+    it lost only a worker, which it must survive."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs, killing.start(words, logs) as process:
+        try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                told, _ = process.communicate(timeout=chance.uniform(0.2, 1.0) * longest_s)
+                assert process.returncode == 0, told
+                return False
+            victim = chance.choice([one for one in VICTIMS if [one] != killed[-1:]])
+            killing.kill(chosen(process.pid, victim, chance))
+            killed.append(victim)
+            if victim == "worker":
+                told, _ = process.communicate(timeout=PATIENCE_S)
+                assert process.returncode == 0, told
+                return False
+            # Who was left behind may still write: Ray's workers follow their driver within a second or two.
+            time.sleep(chance.uniform(0, ORPHANS_S))
+            return True
+        finally:
+            killing.kill(killing.members(process.pid))
+
+
+def chosen(session: int, victim: str, chance: random.Random) -> list[int]:
+    """The processes to kill: what is not there yet or any more makes none."""
+    workers = killing.named(session, "ray::")
+    return {
+        "driver": [session],
+        "worker": chance.sample(workers, min(len(workers), 1)),
+        "raylet": killing.named(session, "raylet"),
+        "machine": killing.members(session),
+    }[victim]
+
+
+def rows(place: str, name: str, its_schema: Any) -> list[dict[str, Any]]:
+    """Of all nights, in an order of their own; each once."""
+    found = sorted(batches.read(storage.normalise(place), name, its_schema).to_pylist(), key=repr)
+    assert all(one != other for one, other in itertools.pairwise(found))
+    return found
