@@ -74,11 +74,8 @@ def planned(objects: int, settled: int) -> dict[str, float]:
         rng = np.random.default_rng(0)
         for batch in range(-(-settled // A_NIGHT)):
             size = min(A_NIGHT, settled - batch * A_NIGHT)
-            known = pa.FixedSizeBinaryArray.from_buffers(
-                pa.binary(16), size, [None, pa.py_buffer(rng.bytes(16 * size))]
-            )
-            ledger.write(to, "work", f"{batch:05d}", known.to_pylist())
-        del known
+            known = rng.bytes(16 * size)
+            ledger.write(to, "work", f"{batch:05d}", [known[at : at + 16] for at in range(0, len(known), 16)])
         files = [
             FileInfo(
                 f"{PREFIX}/{number % 97:02d}/call-{number:08d}.wav", 400_000 + number % 1000 * 100, f"{number:032x}"

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import aiohttp
 import botocore.exceptions
 import fsspec
 import pyarrow as pa
@@ -21,6 +22,8 @@ import pyarrow.parquet as pq
 
 from raysee import schema as schemas
 from raysee.errors import MissingError, StorageError, UnreachableError
+
+READ_TIMEOUT_S = 20.0  # without a byte
 
 
 class FileInfo(NamedTuple):
@@ -220,7 +223,7 @@ def _leaf(field: pa.Field) -> str:
 def filesystem(uri: str) -> Any:
     """That of a place, by fsspec."""
     if uri.startswith("s3://"):
-        return fsspec.filesystem(
+        found = fsspec.filesystem(
             "s3",
             # Named here, because connections are kept by what they were made with.
             endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
@@ -228,10 +231,13 @@ def filesystem(uri: str) -> Any:
             use_listings_cache=False,  # other processes write while this one lists
             config_kwargs={
                 "connect_timeout": 5,
-                "read_timeout": 60,
-                "retries": {"mode": "standard", "max_attempts": 4},
+                "read_timeout": READ_TIMEOUT_S,
+                "retries": {"mode": "standard", "max_attempts": 3},
             },
         )
+        # Around botocore's attempts, and twice where a body is read: with 5, a store that stalls would take 23 minutes.
+        found.retries = 2
+        return found
     return fsspec.filesystem("file")
 
 
@@ -264,7 +270,11 @@ def explained(uri: str) -> Iterator[None]:
         raise StorageError(
             f"No credentials for {uri}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role."
         ) from error
-    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
+    except (
+        botocore.exceptions.HTTPClientError,
+        botocore.exceptions.ConnectionError,
+        aiohttp.ClientError,  # the connection ended within an answer
+    ) as error:
         raise UnreachableError(
             f"The object store of {uri} does not answer ({error}): check AWS_ENDPOINT_URL and the network."
         ) from error

@@ -23,7 +23,7 @@ from raysee.scoring import batches, ledger
 from raysee.synthesis.calls import write_calls
 from tests.distributed import killing
 
-CALLS = 320  # names, five shards of 64
+CALLS = 192  # names, three shards of 64
 KILLS = int(os.environ.get("RAYSEE_CHAOS_KILLS", "4"))
 SEED = int(os.environ.get("RAYSEE_CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 VICTIMS = ("driver", "worker", "raylet", "machine")
