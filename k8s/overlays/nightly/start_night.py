@@ -1,4 +1,4 @@
-"""Start the RayJob of a night from its pattern, wait for it, and end as it ends: 0 where it SUCCEEDED, 3 where it did not.
+"""Start the RayJob of a night from its pattern, wait for it, and end as it ends: with 0 where it SUCCEEDED, else with 3.
 
 The pattern is a suspended RayJob; the copy is named after its night, so that a night is started once however often
 this is. It belongs to the Kubernetes Job that this runs in, and is deleted with it. The standard library is enough.
@@ -85,7 +85,9 @@ def follow(api: Api, name: str) -> int:
             status = {"jobDeploymentStatus": f"the API server does not answer: {error}"}
         now = (status.get("jobDeploymentStatus"), status.get("jobStatus"))
         if now != said:
-            print(f"{name}: {now[0] or 'New'}, {now[1] or 'no job yet'} {status.get('message', '')}".rstrip(), flush=True)
+            print(
+                f"{name}: {now[0] or 'New'}, {now[1] or 'no job yet'} {status.get('message', '')}".rstrip(), flush=True
+            )
             said = now
         if now[0] in ENDED:
             return SUCCEEDED if now[1] == "SUCCEEDED" else FAILED
