@@ -1,4 +1,4 @@
-"""Start the RayJob of a night from its pattern, wait for it, and end as it ends: with 0 where it SUCCEEDED, else with 3.
+"""Start the RayJob of a night from its pattern, wait for it, and end as it ends: 0 where it SUCCEEDED, else 3.
 
 The pattern is a suspended RayJob; the copy is named after its night, so that a night is started once however often
 this is. It belongs to the Kubernetes Job that this runs in, and is deleted with it. The standard library is enough.
