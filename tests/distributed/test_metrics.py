@@ -239,7 +239,8 @@ def test_every_panel_shows_something_of_a_real_run(worked: None, tmp_path: pathl
     if prometheus is None:
         pytest.skip("Prometheus is not installed: apt install prometheus")
     config = yaml.safe_load((INFRA / "prometheus" / "prometheus.yml").read_text())
-    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    # A scrape may take as long as it is from one to the next: Ray's exporter is slow on a machine with much to do.
+    config["global"] = {"scrape_interval": "5s", "scrape_timeout": "5s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(RULES)]
     (scrape,) = config["scrape_configs"]
     del scrape["file_sd_configs"]
@@ -266,6 +267,10 @@ def test_every_panel_shows_something_of_a_real_run(worked: None, tmp_path: pathl
                     return None
 
             until(answered, f"{title}: {expression}")
+    except AssertionError as error:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets", timeout=5) as answer:
+            (target,) = json.load(answer)["data"]["activeTargets"]
+        raise AssertionError(f"{error}; the last scrape: {target['health']} {target['lastError']}") from error
     finally:
         server.terminate()
         server.wait()
