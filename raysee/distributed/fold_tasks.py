@@ -7,6 +7,7 @@ import safetensors.torch
 import torch
 
 from raysee import schema, storage
+from raysee.distributed import metrics
 from raysee.evaluation.folds import FINAL, Fold
 from raysee.evaluation.metrics import summarise
 from raysee.models import CLASSIFIERS
@@ -78,4 +79,5 @@ def _write_fold(place: str, work: Work, fold: Fold, result: FoldResult) -> FoldR
         wall_s=result.wall_s,
     )
     finished.write(place, receipt)
+    metrics.count_fold(receipt.wall_s)
     return receipt

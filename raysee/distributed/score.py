@@ -12,7 +12,7 @@ import torch
 from raysee import receipts, storage
 from raysee.audio.speech import detector, listener
 from raysee.config import ScoreConfig, fingerprint, set_fingerprint
-from raysee.distributed import pool
+from raysee.distributed import metrics, pool
 from raysee.distributed.cluster import connect
 from raysee.distributed.pool import PoolConfig
 from raysee.distributed.shards import Part, Shard, ShardResult, run_shards
@@ -181,7 +181,10 @@ def _run(
         },
         wall_s=time.perf_counter() - began,
     )
-    return Stage(to, batches.finish(to, batch, receipt), found=False)
+    finished = batches.finish(to, batch, receipt)
+    metrics.note_night(time.time())
+    metrics.note_drift(drifts["nights"])
+    return Stage(to, finished, found=False)
 
 
 def _date(given: str, source: str) -> str:

@@ -27,6 +27,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from raysee import storage
 from raysee.config import RunConfig
+from raysee.distributed import metrics
 from raysee.distributed.cluster import explained
 from raysee.errors import RayseeError
 from raysee.lock import Lock
@@ -161,6 +162,7 @@ class _Book(ray_tune.Callback, ray_tune.Stopper):  # type: ignore[misc]
             elapsed_s=self._elapsed_s,
         )
         storage.write_bytes(trial_place(self._place, trial.number), (trial.model_dump_json(indent=2) + "\n").encode())
+        metrics.count_trial(trial.wall_s)
         self._next += 1
         remark = error or f"UAR {trial.uar:.1%} over {len(trial.uars)} folds"
         self._progress.add(1, remark)

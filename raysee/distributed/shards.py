@@ -20,6 +20,7 @@ import ray
 
 from raysee import storage
 from raysee.config import fingerprint, merge_fingerprints
+from raysee.distributed import metrics
 from raysee.distributed.cluster import explained
 from raysee.errors import RayseeError
 from raysee.progress import OnProgress, quiet
@@ -164,6 +165,7 @@ def _do(row: dict[str, Any], worker: Worker, part: Part) -> dict[str, dict[str, 
             "wall_s": (time.perf_counter() - began) / len(keys),
         }
         storage.write_bytes(join(place, part.done, f"{shard.name}.json"), json.dumps(receipts[place]).encode())
+    metrics.count_shard(result.tables, receipts.values(), time.perf_counter() - began)
     return receipts
 
 
