@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import aiohttp
 import botocore.exceptions
 import fsspec
 import pyarrow as pa
@@ -264,7 +265,7 @@ def explained(uri: str) -> Iterator[None]:
         raise StorageError(
             f"No credentials for {uri}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role."
         ) from error
-    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
+    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError, aiohttp.ClientError) as error:
         raise UnreachableError(
             f"The object store of {uri} does not answer ({error}): check AWS_ENDPOINT_URL and the network."
         ) from error

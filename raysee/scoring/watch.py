@@ -30,7 +30,9 @@ def drifts(tonight: Histograms, training: Histograms, earlier: Sequence[Receipt]
     for receipt in earlier:
         for name, counts in receipt.details.get("histograms", {}).items():
             if len(counts) == len(tonight.get(name, ())):
-                before[name] = [one + other for one, other in zip(before.get(name, [0] * len(counts)), counts, strict=True)]
+                before[name] = [
+                    one + other for one, other in zip(before.get(name, [0] * len(counts)), counts, strict=True)
+                ]
     return {"training": _distances(tonight, training, 1), "nights": _distances(tonight, before, FEWEST_SEGMENTS)}
 
 

@@ -75,7 +75,7 @@ def test_below_a_prefix_a_row_says_what_and_where(place: str) -> None:
 
 
 def test_below_a_prefix_recordings_are_told_by_their_endings(place: str) -> None:
-    put(place, *ENDINGS.split(), *"o.txt p.json q.JSON wav r.wav.part .hidden.wav ._a.wav".split())
+    put(place, *ENDINGS.split(), *["o.txt", "p.json", "q.JSON", "wav", "r.wav.part", ".hidden.wav", "._a.wav"])
     found = find(place)
     assert names(found) == sorted(ENDINGS.split())
     assert found.others == {".json": 2, ".part": 1, ".txt": 1, "no ending": 1}
@@ -92,7 +92,9 @@ def test_what_raysee_made_itself_is_synthetic(place: str) -> None:
     assert (found.synthetic, names(found)) == (True, ["a.wav"])
 
 
-@pytest.mark.parametrize(("there", "said"), [((), "does not exist"), (("a.txt",), "1 files, none of them ends in .wav")])
+@pytest.mark.parametrize(
+    ("there", "said"), [((), "does not exist"), (("a.txt",), "1 files, none of them ends in .wav")]
+)
 def test_a_prefix_without_a_recording_is_an_error(place: str, there: tuple[str, ...], said: str) -> None:
     put(place, *there)
     with pytest.raises(StorageError, match=said):
@@ -158,7 +160,9 @@ def test_uris_may_be_relative_to_the_list(place: str) -> None:
     rows = of_csv(place, "uri", *relative)
     assert [row["size_bytes"] for row in rows] == [5, 5, 5]
     assert [row["call_id"] for row in rows] == ["a b.wav", "50%41.wav", "#1?.wav"]
-    assert sorted(row["uri"] for row in rows) == [file.uri for file in storage.list_files(place) if file.size_bytes == 5]
+    assert sorted(row["uri"] for row in rows) == [
+        file.uri for file in storage.list_files(place) if file.size_bytes == 5
+    ]
 
 
 def test_a_name_is_kept_as_it_is_written(place: str) -> None:
@@ -197,7 +201,9 @@ def test_times_are_utc_where_they_name_no_offset(place: str, written: str, meant
 
 @pytest.mark.parametrize("written", ["19.11.2026", "8:15", "2026-02-30", "1700000000", "0001-01-01T00:00:00+01:00"])
 def test_a_time_that_is_none_names_its_row(place: str, written: str) -> None:
-    with pytest.raises(ConfigurationError, match="Row 2 of .*list.csv has the start_time '.*': write it as 2026-11-19T"):
+    with pytest.raises(
+        ConfigurationError, match="Row 2 of .*list.csv has the start_time '.*': write it as 2026-11-19T"
+    ):
         of_csv(place, "uri,start_time", "a.wav,", f"b.wav,{written}")
 
 
