@@ -74,10 +74,11 @@ def test_two_stars_are_a_part_of_their_own(place: str) -> None:
 
 
 def test_a_pattern_below_nothing_finds_nothing_or_says_so(place: str) -> None:
-    try:
+    if place.startswith("s3://"):  # which has no folders
         assert list_matching(f"{place}/nowhere/*.wav")[1] == []
-    except MissingError as error:
-        assert "nowhere does not exist" in str(error)
+        return
+    with pytest.raises(MissingError, match="nowhere does not exist"):
+        list_matching(f"{place}/nowhere/*.wav")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
