@@ -74,7 +74,7 @@ def run(corpus: str, data: pathlib.Path | None, home: pathlib.Path) -> pathlib.P
         )
         for protocol in ("badshah2017", "strict")
     )
-    raysee("score", calls, "--model", strict, "--to", scores)
+    raysee("score", calls, "--channels", "agent,customer", "--model", strict, "--to", scores)
     page = raysee("report", strict, leaky, scores)
     target = home / "report.html"
     target.write_bytes(storage.read_bytes(page))

@@ -270,11 +270,7 @@ def explained(uri: str) -> Iterator[None]:
         raise StorageError(
             f"No credentials for {uri}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role."
         ) from error
-    except (
-        botocore.exceptions.HTTPClientError,
-        botocore.exceptions.ConnectionError,
-        aiohttp.ClientError,  # the connection ended within an answer
-    ) as error:
+    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError, aiohttp.ClientError) as error:
         raise UnreachableError(
             f"The object store of {uri} does not answer ({error}): check AWS_ENDPOINT_URL and the network."
         ) from error

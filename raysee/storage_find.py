@@ -1,6 +1,8 @@
 """Files by pattern, and what is known of files that somebody else names."""
 
 import concurrent.futures
+import glob
+import urllib.parse
 from collections.abc import Iterator, Sequence
 
 from raysee.errors import MissingError, StorageError
@@ -25,14 +27,20 @@ def list_matching(place: str) -> tuple[str, list[FileInfo]]:
     is no pattern: all files below it fit. StorageError as `list_files`, or where the pattern begins with the bucket.
     """
     first = min((place.index(one) for one in "*?[" if one in place), default=None)
-    if first is None or exists(normalise(place)):
-        return normalise(place), list_files(place)
     above, _, pattern = place[:first].rpartition("/")
-    if not above or above.endswith(":/"):
+    if first is None or (above != "s3:/" and exists(normalise(place))):
+        return normalise(place), list_files(place)
+    if above in ("", "s3:/", "file://"):
         raise StorageError(f"{place} begins with a pattern: name at least a folder or a bucket before it.")
-    root = normalise(above)
+    root, pattern = normalise(above), pattern + place[first:]
+    if place.startswith("file://"):
+        pattern = urllib.parse.unquote(pattern)
+    if any("**" in part and part != "**" for part in pattern.split("/")):
+        raise StorageError(f"{place} is no pattern: ** stands for folders, so write /**/.")
+    # Without being told, a file system passes over a folder that it may not read.
+    strict = {} if root.startswith("s3://") else {"on_error": "raise"}
     with explained(root):
-        found = filesystem(root).glob(join(path_of(root), pattern + place[first:]), detail=True)
+        found = filesystem(root).glob(join(glob.escape(path_of(root)), pattern), detail=True, **strict)
     return root, sorted(
         FileInfo(uri_of(root, name), int(info["size"]), etag_of(info))
         for name, info in found.items()
@@ -41,13 +49,15 @@ def list_matching(place: str) -> tuple[str, list[FileInfo]]:
 
 
 def stat_each(uris: Sequence[str], *, ahead: int = 16) -> Iterator[FileInfo | None]:
-    """Each file in turn, None where it is not there. StorageError where a store refuses or does not answer."""
+    """Each file in turn, None where there is none. StorageError where a store refuses or does not answer."""
 
     def look(uri: str) -> FileInfo | None:
         try:
             with explained(uri):
                 info = filesystem(uri).info(path_of(uri))
         except MissingError:
+            return None
+        if info["type"] != "file":
             return None
         return FileInfo(uri, int(info["size"]), etag_of(info))
 

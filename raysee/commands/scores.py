@@ -55,12 +55,13 @@ def score(
     """Score every recording of an archive that was not scored yet, by channel and segment of speech."""
     from raysee.distributed.pool import PoolConfig
     from raysee.distributed.score import score as run
+    from raysee.scoring.roles import named
     from raysee.scoring.watch import Limits
 
     config = ScoreConfig(
         detector=detector,
         max_s=max_s,
-        channels=tuple(tuple(role.strip() for role in one.split(",")) for one in channels or ()),
+        channels=tuple(tuple(named(one.split(","))) for one in channels or ()),
         score_agents=score_agents,
         abstain=abstain,
     )

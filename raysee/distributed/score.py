@@ -193,8 +193,15 @@ def _date(given: str, source: str) -> str:
             return datetime.date.fromisoformat(given).isoformat()
         except ValueError:
             raise ConfigurationError(f"The night is {given!r}: write its date as 2026-11-19.") from None
-    dates: list[str] = _DATE.findall(source)
-    return dates[-1] if dates else datetime.datetime.now(datetime.UTC).date().isoformat()
+    dates = [date for date in _DATE.findall(source) if _is_date(date)]
+    return str(dates[-1]) if dates else datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(datetime.date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _checked(config: ScoreConfig, reason: str) -> ScoreConfig:

@@ -116,10 +116,6 @@ def part_name(shard: int) -> str:
     return f"part-{shard:05d}"
 
 
-def _rows_key(rows: pa.Table) -> str:
-    return fingerprint([[str(value) for value in row.values()] for row in rows.to_pylist()])
-
-
 def _key(work: str, rows_key: str) -> str:
     return fingerprint([work, rows_key])
 

@@ -38,7 +38,7 @@ def first_of_each(its: pa.Array) -> npt.NDArray[np.bool_]:
 
 
 def not_in(its: pa.Array, parts: Iterable[pa.ChunkedArray]) -> npt.NDArray[np.bool_]:
-    """Whether each of the keys is in no part of a ledger, (num_keys,). Two million of the ledger are in memory."""
+    """Whether each key, the first of its like, is in no part of a ledger, (num_keys,). Two million are in memory."""
     new = np.ones(len(its), dtype=np.bool_)
     for known in _together(parts):
         new[pc.index_in(known, value_set=its).drop_null().to_numpy()] = False

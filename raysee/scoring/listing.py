@@ -3,6 +3,7 @@
 import collections
 import datetime
 import pathlib
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 
 from raysee import schema, storage, storage_find
 from raysee.errors import ConfigurationError, StorageError
+from raysee.scoring import roles
 from raysee.storage import FileInfo
 from raysee.synthesis.marker import lie_in_marked_folders
 
@@ -72,7 +74,7 @@ def _of_files(files: Sequence[FileInfo], root: str) -> pa.Table:
         "uri": [file.uri for file in files],
         "size_bytes": [file.size_bytes for file in files],
         "etag": [file.etag for file in files],
-        "call_id": [path[above:] or storage.basename(path) for path in paths],
+        "call_id": [path[above:] or storage.basename(root) for path in paths],
         "start_time": [None] * len(files),
         "roles": [[]] * len(files),
         "carried": [[]] * len(files),
@@ -112,17 +114,18 @@ def _read(uri: str) -> pa.Table:
 
 
 def _row(place: str, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
-    if not row["uri"]:
-        raise ConfigurationError(f"Row {number} of {place} has no uri: every row names its recording.")
     uri = row["uri"]
+    if not uri or not isinstance(uri, str):
+        raise ConfigurationError(f"Row {number} of {place} has no uri: every row names its recording, in text.")
     if "://" not in uri and not uri.startswith("/"):
-        uri = storage.join(place.rpartition("/")[0], uri)
+        # A path, which may have a per cent sign in it.
+        uri = storage.join(place.rpartition("/")[0], uri if place.startswith("s3://") else urllib.parse.quote(uri))
     uri = storage.normalise(uri)
     return {
         "uri": uri,
-        "call_id": _text(row["call_id"]) if row.get("call_id") else storage.basename(uri),
+        "call_id": storage.basename(uri) if row.get("call_id") in (None, "") else _text(row["call_id"]),
         "start_time": _time(place, number, row.get("start_time")),
-        "roles": [role.strip() for role in (row.get("roles") or "").split(",") if role.strip()],
+        "roles": _roles(place, number, row.get("roles")),
         "carried": [(name, _text(value)) for name, value in row.items() if name not in _KNOWN and value is not None],
     }
 
@@ -131,13 +134,21 @@ def _text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime.datetime) else str(value)
 
 
+def _roles(place: str, number: int, value: Any) -> list[str]:
+    told = value.strip() if isinstance(value, str) else value
+    names = told.split(",") if told and isinstance(told, str) else told or []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigurationError(f"Row {number} of {place} has the roles {value!r}: write them as agent,customer.")
+    return roles.named(names)
+
+
 def _time(place: str, number: int, value: Any) -> datetime.datetime | None:
     if value is None or value == "":
         return None
     try:
         time = value if isinstance(value, datetime.datetime) else datetime.datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return time.astimezone(datetime.UTC) if time.tzinfo else time.replace(tzinfo=datetime.UTC)
+    except (TypeError, ValueError, OverflowError):
         raise ConfigurationError(
             f"Row {number} of {place} has the start_time {value!r}: write it as 2026-11-19T08:15:00+01:00."
         ) from None
-    return time.astimezone(datetime.UTC) if time.tzinfo else time.replace(tzinfo=datetime.UTC)

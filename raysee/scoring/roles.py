@@ -13,6 +13,11 @@ AGENT = "agent"
 UNKNOWN = "unknown"
 
 
+def named(names: Sequence[str]) -> list[str]:
+    """Roles as they were written, in the order of the channels: an Agent is an agent, and who has no name unknown."""
+    return [name.strip().lower() or UNKNOWN for name in names]
+
+
 def roles(told: Sequence[str], num_channels: int, config: ScoreConfig) -> list[str]:
     """The role of each channel: as a list tells of this call, else as `config` has it for so many channels.
 

@@ -108,12 +108,23 @@ def _passage(scored: Scored, badness: Floats) -> dict[str, float | None]:
     bad = np.concatenate([[0.0], np.cumsum(badness * scored.speech_s)])
     wanted = min(PASSAGE_S, speech[-1])
     # The shortest run from each segment on that holds enough; a sum of floats may miss its own total by a little.
-    ends = np.searchsorted(speech, speech[:-1] + wanted - 1e-9)
-    starts = np.flatnonzero(ends < len(speech))
-    means = (bad[ends[starts]] - bad[starts]) / (speech[ends[starts]] - speech[starts])
-    best = int(np.argmax(means))
+    shortest = np.searchsorted(speech, speech[:-1] + wanted - 1e-9)
+    start = np.flatnonzero(shortest < len(speech))
+    shortest = shortest[start]
+    end = shortest
+    best_start, best_end, best = 0, 0, -1.0
+    while len(start):
+        means = (bad[end] - bad[start]) / (speech[end] - speech[start])
+        highest = int(np.argmax(means))
+        if means[highest] > best:
+            best_start, best_end, best = int(start[highest]), int(end[highest]), float(means[highest])
+        # A run with so much behind its shortest is two, one of which is no worse.
+        end = end + 1
+        longer = end < len(speech)
+        longer[longer] = speech[end[longer]] - speech[shortest[longer]] < wanted
+        start, shortest, end = start[longer], shortest[longer], end[longer]
     return {
-        "negative_start_s": float(scored.start_s[starts[best]]),
-        "negative_end_s": float(scored.end_s[ends[starts[best]] - 1]),
-        "negative_share": float(means[best]),
+        "negative_start_s": float(scored.start_s[best_start]),
+        "negative_end_s": float(scored.end_s[best_end - 1]),
+        "negative_share": best,
     }

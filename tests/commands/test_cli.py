@@ -10,15 +10,16 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Callable
 from typing import NamedTuple
 
 import pyarrow.compute as pc
 import pytest
+import soundfile
 import typer
 
-from raysee import __version__, schema, storage
+from raysee import __version__, receipts, schema, storage
 from raysee.cli import app
+from raysee.lock import Lock
 
 from .command_line import Ran, assert_said, raysee
 
@@ -28,6 +29,9 @@ COMMANDS = (
     *("corpora", "manifest", "look", "audit", "extract", "export", "synthesise"),
     *("train", "cross", "tune", "reproduce", "compare", "score", "report"),
 )
+
+
+WHO = "--channels agent,customer --night 2026-11-19"
 
 
 class Home(NamedTuple):
@@ -58,9 +62,10 @@ def home(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Home:
     step("extract", f"extract --corpus emodb --features logmel40 --to {root}/lake")
     step("train", f"train --corpus emodb --to {root}/lake --size debug --epochs 1 --labels anger,neutral")
     step("calls", f"synthesise calls {root}/calls --count 2")
-    step("score", f"score {root}/calls --model {ran['train'].place} --to {root}/scores")
+    step("score", f"score {root}/calls {WHO} --model {ran['train'].place} --to {root}/scores")
     step("report", f"report {ran['train'].place} {root}/scores")
 
+    (root / "calls.csv").write_text("name\na call\n")
     (root / "foreign").mkdir()
     (root / "foreign" / "readme.txt").write_text("no recording")
     run = local(ran["train"].place)
@@ -122,7 +127,7 @@ def test_the_page_holds_the_figures_that_training_printed(home: Home) -> None:
 
 @pytest.mark.parametrize(
     ("command", "rows"),
-    [("manifest", "210 of 210"), ("extract", "210 of 210"), ("train", "60 of 60"), ("score", "2 of 2")],
+    [("manifest", "210 of 210"), ("extract", "210 of 210"), ("train", "60 of 60"), ("score", "night of 2026-11-19")],
 )
 def test_each_stage_says_what_it_did(home: Home, command: str, rows: str) -> None:
     assert home.ran[command].out.startswith(f"{command} (synthetic): {rows}, ")
@@ -135,7 +140,7 @@ def test_each_stage_says_what_it_did(home: Home, command: str, rows: str) -> Non
         ("manifest", "manifest emodb {home}/audio --to {home}/lake --allow-count-mismatch"),
         ("extract", "extract --corpus emodb --features logmel40 --to {home}/lake"),
         ("train", "train --corpus emodb --to {home}/lake --size debug --epochs 1 --labels anger,neutral"),
-        ("score", "score {home}/calls --model {run} --to {home}/scores"),
+        ("score", "score {home}/calls --channels agent,customer --night 2026-11-19 --model {run} --to {home}/scores"),
     ],
 )
 def test_a_second_start_finds_it_finished(home: Home, command: str, words: str) -> None:
@@ -146,6 +151,76 @@ def test_a_second_start_finds_it_finished(home: Home, command: str, words: str) 
     assert "found finished" not in home.ran[command].out
     assert again.place == home.ran[command].place
     assert snapshot(home.root) == before
+
+
+def test_a_night_says_what_it_did(home: Home) -> None:
+    first, again = (
+        re.sub(r"\d+\.\d\d? (s|hours)", r"SOME \1", ran.out)
+        for ran in (
+            home.ran["score"],
+            raysee(f"score {home.root}/calls {WHO} --model {home.ran['train'].place} --to {home.root}/scores"),
+        )
+    )
+    assert first.splitlines() == [
+        "score (synthetic): night of 2026-11-19, SOME s",
+        "  2 calls = 2 scored + none rejected + 0 already done",
+        "  SOME hours of audio; channels: agent 2, customer 2",
+        "  listened to, emotions not looked for: agent 2",
+        f"  file://{home.root}/scores",
+    ]
+    assert again.splitlines() == [first.splitlines()[0].replace("SOME s", "found finished"), *first.splitlines()[1:]]
+
+
+def test_rejects_past_the_limit_end_with_an_exit_code(home: Home, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(home.root / "calls", tmp_path / "calls")
+    (tmp_path / "calls" / "broken.wav").write_text("no sound" * 20)
+    words = f"score {tmp_path}/calls {WHO} --model {home.ran['train'].place} --to {tmp_path}/scores"
+    ran = raysee(words)
+    assert (ran.code, ran.err) == (3, "")
+    assert "  3 calls = 2 scored + 1 rejected (NotAudio 1) + 0 already done\n" in ran.out
+    assert "  warning: 1 of 3 calls were rejected (33.3%, limit 5.0%): see the table of rejects.\n" in ran.out
+    again = raysee(words)
+    assert (again.code, again.out.splitlines()[0]) == (3, "score (synthetic): night of 2026-11-19, found finished")
+    assert raysee(f"{words}-2 --max-rejects 0.4").code == 0
+
+
+def test_drift_past_the_limit_ends_with_an_exit_code(
+    home: Home, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The night after is the same calls, but so quiet as nobody speaks."""
+    monkeypatch.setattr("raysee.scoring.watch.FEWEST_SEGMENTS", 1)
+    words = f"--channels agent,customer --model {home.ran['train'].place} --to {tmp_path}/scores"
+    for night, gain in (("2026-11-19", 1.0), ("2026-11-20", 0.9), ("2026-11-21", 0.03)):
+        for path in (home.root / "calls").rglob("*.wav"):
+            samples, rate = soundfile.read(path)
+            (tmp_path / night).mkdir(exist_ok=True)
+            soundfile.write(tmp_path / night / path.name, gain * samples, rate, subtype="FLOAT")
+    first, alike, quiet = (raysee(f"score {tmp_path}/2026-11-{day} {words}") for day in (19, 20, 21))
+    assert [ran.code for ran in (first, alike, quiet)] == [0, 0, 4]
+    assert "warning" not in first.out + alike.out
+    assert re.search(
+        r"warning: Tonight differs from the nights before it \(.*level_dbfs 1\.00.*limit 0\.25\)", quiet.out
+    )
+    assert raysee(f"score {tmp_path}/2026-11-21 {words} --rescore --max-s 7 --max-drift 1").code == 0
+
+
+def test_agents_are_scored_for_a_reason_which_is_kept(home: Home, tmp_path: pathlib.Path) -> None:
+    words = f"score {home.root}/calls {WHO} --model {home.ran['train'].place} --to {tmp_path}/scores --score-agents"
+    assert_said(raysee(words), "no reason is given")
+    assert snapshot(tmp_path) == {}
+    ran = raysee(f"{words} --reason safety-of-crews")
+    assert ran.code == 0, ran
+    assert "not looked for" not in ran.out
+    night = receipts.read(f"file://{tmp_path}/scores", "nights/00000.json")
+    assert night is not None
+    assert night.details["reason"] == "safety-of-crews"
+
+
+def test_a_second_start_on_the_same_scores_says_so_and_leaves(home: Home, tmp_path: pathlib.Path) -> None:
+    words = f"score {home.root}/calls {WHO} --model {home.ran['train'].place} --to {tmp_path}/scores"
+    with Lock(f"file://{tmp_path}/scores"):
+        assert_said(raysee(words), "Another start .process .* is working on file://.*/scores: let it finish")
+    assert snapshot(tmp_path / "scores") == {}
 
 
 def test_an_incomplete_corpus_goes_on_where_it_is_allowed(home: Home, tmp_path: pathlib.Path) -> None:
@@ -163,7 +238,7 @@ MANIFEST = "manifest emodb {home}/audio --allow-count-mismatch"
 EXTRACT = "extract --corpus emodb --features logmel40"
 TRAIN = "train --corpus emodb --size debug --epochs 1"
 TRAIN_HERE = f"{TRAIN} --labels anger,neutral --to {{home}}/lake"
-SCORE = "score {home}/calls --model {run}"
+SCORE = f"score {{home}}/calls {WHO} --model {{run}}"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +254,7 @@ SCORE = "score {home}/calls --model {run}"
         ("manifest emodb file://emodb --to {out}", "file://emodb.*give s3://bucket"),
         ("manifest emodb '' --to {out}", "not a place .*give s3://bucket"),
         (MANIFEST + " --to ''", "not a place .*give s3://bucket"),
-        (SCORE + " --to '' --overwrite", "not a place .*give s3://bucket"),
+        (SCORE + " --to ''", "not a place .*give s3://bucket"),
         (MANIFEST + " --to s3://no-such-bucket-of-ours/lake", "s3://no-such-bucket-.*does not exist: check"),
         (MANIFEST + " --to gs://bucket/lake", "'gs://bucket/lake' is not a place .*give s3://bucket"),
         (MANIFEST + " --to {home}/foreign/readme.txt", "readme.txt.*cannot be used.*"),
@@ -210,7 +285,7 @@ SCORE = "score {home}/calls --model {run}"
             "score {home}/calls --model {home}/foreign --to {out}",
             "model.json does not exist: check .* the stage before",
         ),
-        ("score {home}/foreign --model {run} --to {out}", "No recording below .*1 files.*Check the prefix"),
+        ("score {home}/foreign --model {run} --to {out}", "No recording in .*1 files.*Check the place"),
         ("score {home}/nowhere --model {run} --to {out}", "nowhere does not exist: check the spelling"),
         ("report {home}/unfinished", "unfinished holds no finished run.*start its stage again"),
         ("report {home}/nowhere", "nowhere holds no finished run.*check the spelling"),
@@ -219,8 +294,16 @@ SCORE = "score {home}/calls --model {run}"
         # an output of another configuration
         ("manifest emodb {home}/pair --to {home}/lake --allow-count-mismatch", "different: source.*pass --overwrite"),
         ("manifest emodb {home}/audio --to {home}/lake", "different: allow_count_mismatch.*pass --overwrite"),
-        (SCORE + " --to {home}/scores --max-s 4", "different: config.*pass --overwrite"),
-        (SCORE + " --to {run}", "holds the model in .*choose a folder of its own"),
+        (SCORE + " --to {run}", "holds the recordings or the model: choose a folder of its own"),
+        (SCORE + " --to {home}/lake/utterances/emodb", "was written by another manifest .*Choose another --to"),
+        (SCORE + " --to {home}/calls", "holds the recordings or the model: choose a folder of its own"),
+        (SCORE + " --to {home}", "holds the recordings or the model: choose a folder of its own"),
+        # whose emotions are looked for
+        ("score {home}/calls --model {run} --to {out}", "Nobody has said who speaks .*give --channels agent,customer"),
+        ("score {home}/calls --channels Agent, --model {run} --to {out}", "Nobody has said who speaks on which"),
+        (SCORE + " --to {out} --score-agents", r"no reason is given: .*AI Act, Article 5\(1\)\(f\).*give --reason"),
+        ("score {home}/calls.csv --model {run} --to {out}", "calls.csv has no column uri, but name: name it so"),
+        ("score {home}/calls/**x --model {run} --to {out}", "is no pattern: "),
         # numbers that cannot be
         (TRAIN_HERE + " --set learning_rate=-1", "learning_rate: .*greater than 0.*-1"),
         (TRAIN_HERE + " --set learning_rate=nan", "learning_rate: .*finite.*nan"),
@@ -232,6 +315,8 @@ SCORE = "score {home}/calls --model {run}"
         (TRAIN_HERE + " --repeats 0", "repeats: .*equal to 1, not 0"),
         (TRAIN_HERE + " --hop-ms 0", "hop_ms: .*equal to 1, not 0"),
         (TRAIN_HERE + " --seed -1 --protocol badshah2017", "seed.*-1"),
+        (SCORE + " --to {out} --night 19.11.2026", "The night is '19.11.2026': write its date as 2026-11-19"),
+        (SCORE + " --to {out} --abstain 1.5", "abstain: .*less than or equal to 1"),
         (SCORE + " --to {out} --max-s nan", "max_s: .*finite.*nan"),
         (SCORE + " --to {out} --max-s 0", "max_s: .*greater than.*2.1.* 0.0"),
         (SCORE + " --to {out} --detector ears", "Speech is to be found by ears, and .* is what is installed here"),
@@ -340,7 +425,8 @@ def refusing(s3_server: str) -> contextlib.AbstractContextManager[None]:
         "manifest emodb {bucket}/emodb --to {out}",
         "manifest emodb {home}/audio --to {bucket}/lake --allow-count-mismatch",
         "extract --corpus emodb --features logmel40 --to {bucket}/lake",
-        "score {bucket}/calls --model {run} --to {out}",
+        "score {bucket}/calls --channels customer --model {run} --to {out}",
+        "score {home}/calls --channels agent,customer --model {run} --to {bucket}/scores",
         "report {bucket}/run",
     ],
 )
@@ -426,7 +512,7 @@ def test_a_run_without_a_model_has_its_page(home: Home) -> None:
     assert page.code == 0, page
     assert "paper" in local(page.place).read_text()
     assert_said(
-        raysee(f"score {home.root}/calls --model {ran.place} --to {home.root}/none"), "model.json does not exist"
+        raysee(f"score {home.root}/calls {WHO} --model {ran.place} --to {home.root}/none"), "model.json does not exist"
     )
 
 
@@ -489,62 +575,11 @@ def test_without_an_address_a_cluster_of_somebody_else_is_left_alone() -> None:
     assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr[-300:]
 
 
-def _keep_scores(home: Home, work: pathlib.Path) -> str:
-    shutil.copytree(home.root / "scores", work / "kept")
-    return "score {home}/nowhere --model {run} --to {work}/kept --overwrite"
-
-
-def _keep_manifest(home: Home, work: pathlib.Path) -> str:
-    shutil.copytree(home.root / "listed", work / "kept")
-    return "manifest emodb {home}/nowhere --to {work}/kept --overwrite"
-
-
-def _keep_recordings(home: Home, work: pathlib.Path) -> str:
-    shutil.copytree(home.root / "calls", work / "kept")
-    return "score {work}/kept --model {run} --to {work}/kept --overwrite"
-
-
-def _keep_recordings_below(home: Home, work: pathlib.Path) -> str:
-    shutil.copytree(home.root / "calls", work / "kept" / "calls")
-    return "score {work}/kept/calls --model {run} --to {work}/kept --overwrite"
-
-
-def _keep_recordings_beside_scores(home: Home, work: pathlib.Path) -> str:
-    words = _keep_recordings_below(home, work).removesuffix(" --overwrite")
-    raysee(words.format(work=work, run=home.ran["train"].place))  # may be refused, or put its tables beside them
-    return f"{words} --overwrite"
-
-
-def _keep_model(home: Home, work: pathlib.Path) -> str:
-    shutil.copytree(local(home.ran["train"].place), work / "kept")
-    return "score {home}/calls --model {work}/kept --to {work}/kept --overwrite"
-
-
-def _keep_foreign_files(home: Home, work: pathlib.Path) -> str:
-    shutil.copytree(home.root / "foreign", work / "kept")
-    return "score {home}/calls --model {run} --to {work}/kept --overwrite"
-
-
-@pytest.mark.parametrize(
-    "prepare",
-    [
-        _keep_scores,
-        _keep_manifest,
-        _keep_recordings,
-        _keep_recordings_below,
-        _keep_recordings_beside_scores,
-        _keep_model,
-        _keep_foreign_files,
-    ],
-)
-def test_overwrite_deletes_only_what_it_can_replace(
-    home: Home, tmp_path: pathlib.Path, prepare: Callable[[Home, pathlib.Path], str]
-) -> None:
-    words = prepare(home, tmp_path)
+def test_overwrite_deletes_only_what_it_can_replace(home: Home, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(home.root / "listed", tmp_path / "kept")
     before = snapshot(tmp_path / "kept")
-    ran = raysee(words.format(home=home.root, work=tmp_path, run=home.ran["train"].place))
-    after = snapshot(tmp_path / "kept")
-    assert {name: after.get(name) for name in before} == before
+    ran = raysee(f"manifest emodb {home.root}/nowhere --to {tmp_path}/kept --overwrite")
+    assert snapshot(tmp_path / "kept") == before
     assert_said(ran, "([Cc]hoose|check)")
 
 

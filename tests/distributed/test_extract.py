@@ -14,9 +14,10 @@ from raysee import receipts, schema, storage
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
 from raysee.distributed.shards import Shard, ShardResult, run_shards
-from raysee.errors import ConfigurationError, RayseeError, UnreachableError
+from raysee.errors import BusyError, ConfigurationError, RayseeError, UnreachableError
 from raysee.features import front_end, plan
 from raysee.features.table import arrays, featurise
+from raysee.lock import Lock
 
 LOGMEL40 = front_end("logmel40")
 
@@ -49,6 +50,14 @@ def test_a_second_start_finds_the_receipt_and_writes_nothing(lake: str) -> None:
     assert again.receipt.counts == {"in": 210, "out": 210, "rejected": 0}
     assert again.receipt.details["synthetic"] is True
     assert storage.list_files(lake) == before
+
+
+def test_a_second_start_at_the_same_time_says_so_and_leaves(lake: str) -> None:
+    """Also where only one of several features is being made; no other is begun."""
+    mfcc, summary = (places.features(lake, "emodb", name, front_end(name)) for name in ("mfcc", "summary180"))
+    with Lock(summary), pytest.raises(BusyError, match=f"is working on {summary}"):
+        extract(lake, "emodb", ["mfcc", "summary180"])
+    assert storage.names(mfcc) == storage.names(summary) == set()
 
 
 def test_every_kind_of_broken_file_is_one_reject(ray_session: None, emodb_tree: pathlib.Path, place: str) -> None:

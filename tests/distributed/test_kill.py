@@ -33,6 +33,8 @@ PATIENCE_S = 120.0
 LITTER_S = 30.0
 CLIPS = 4  # of sound, under all of RAVDESS's names
 CALLS = 384  # names, six shards of 64
+CUSTOMERS = ScoreConfig(channels=(("agent", "customer"),))
+NIGHT = "2026-11-19"
 CONFIG = RunConfig(
     corpora=("emodb",),
     features="logmel40",
@@ -220,19 +222,22 @@ def test_score(undisturbed_training: Stage, tmp_path: pathlib.Path) -> None:
         os.link(sounds[number % 3], tmp_path / "calls" / f"call-{number:04}.wav")
     (tmp_path / "calls" / "call-9999.wav").write_text("one that is rejected" * 10)
     calls, model, place = str(tmp_path / "calls"), undisturbed_training.place, storage.normalise(tmp_path / "scores")
-    whole = score(calls, model, str(tmp_path / "undisturbed"), ScoreConfig())
-    words = f"score {calls} --model {model} --to {place}"
-    before = kill_in_the_middle(words, place, "done/part-*.json", total=7, whole_machine=True)
-    again = score(calls, model, place, ScoreConfig())
+    (whole,) = score(calls, model, str(tmp_path / "undisturbed"), CUSTOMERS, date=NIGHT)
+    words = f"score {calls} --channels agent,customer --night {NIGHT} --model {model} --to {place}"
+    before = kill_in_the_middle(words, place, "done/00000/part-*.json", total=7, whole_machine=True)
+    assert storage.names(storage.join(place, "nights")) == set()
+    assert storage.names(storage.join(place, "ledger")) == set(), "nothing is settled before all is done"
+    (again,) = score(calls, model, place, CUSTOMERS, date=NIGHT)
     assert not again.found
-    assert again.receipt.counts == {"in": CALLS + 1, "out": CALLS, "rejected": 1}
+    assert again.receipt.counts == {"in": CALLS + 1, "out": CALLS, "rejected": 1, "already": 0}
     assert kept(place, before)
     assert_alike(again, whole)
     for name, its_schema, *keys in (
-        ("calls", schema.CALLS, "call_id", "channel"),
-        ("segments", schema.SEGMENTS, "call_id", "channel", "start_s"),
-        ("rejects", schema.REJECTS, "id"),
-        ("plan.parquet", schema.CALL_PLAN, "call_id"),
+        (f"calls/date={NIGHT}", schema.CALLS, "key", "channel"),
+        (f"segments/date={NIGHT}", schema.SEGMENTS, "key", "channel", "start_s"),
+        (f"rejects/date={NIGHT}", schema.REJECTS, "id"),
+        ("batches/00000.parquet", schema.CALL_PLAN, "key"),
+        (f"ledger/{whole.receipt.details['work']}/00000.parquet", schema.LEDGER, "key"),
     ):
         assert table(place, name, its_schema, *keys).equals(table(whole.place, name, its_schema, *keys)), name
-    assert score(calls, model, place, ScoreConfig()).found
+    assert score(calls, model, place, CUSTOMERS, date=NIGHT)[0].found

@@ -13,6 +13,7 @@ from raysee.distributed.score import score
 from raysee.distributed.train import train
 from raysee.features import front_end
 from raysee.features.table import featurise
+from raysee.scoring import batches
 
 EMODB_COUNTS = {
     "anger": 127,
@@ -66,21 +67,32 @@ def test_the_twins_of_ravdess_have_one_content(real_data: pathlib.Path, tmp_path
     assert len(set(contents.values())) == 59, "and nobody else shares one"
 
 
-def test_stereo_calls_are_scored_on_both_channels(lake: str, real_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    stage = score(str(real_data / "calls"), train(lake, QUICK).place, str(tmp_path / "scores"), ScoreConfig())
-    assert stage.receipt.counts == {"in": 3, "out": 3, "rejected": 0}
+def test_customers_of_stereo_calls_are_scored(lake: str, real_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The agent is on the left, and the mono recording is of an agent."""
+    config = ScoreConfig(channels=(("agent",), ("agent", "customer")))
+    (stage,) = score(str(real_data / "calls"), train(lake, QUICK).place, str(tmp_path / "scores"), config)
+    assert stage.receipt.counts == {"in": 3, "out": 3, "rejected": 0, "already": 0}
     assert (stage.receipt.details["synthetic"], stage.receipt.details["synthetic_model"]) == (False, True)
-    calls = storage.read_table(storage.join(stage.place, "calls"), schema.CALLS).to_pylist()
-    segments = storage.read_table(storage.join(stage.place, "segments"), schema.SEGMENTS).to_pylist()
+    assert stage.receipt.details["channels"] == {"agent": 3, "customer": 2}
+    assert stage.receipt.details["unscored"] == {"agent": 3}
+    calls = batches.read(stage.place, "calls", schema.CALLS).to_pylist()
+    segments = batches.read(stage.place, "segments", schema.SEGMENTS).to_pylist()
     stereo = {(storage.basename(call["uri"]), call["channel"]): call for call in calls if call["num_channels"] == 2}
     assert set(stereo) == {(name, channel) for name in CALLS_S for channel in (0, 1)}
     for (name, channel), call in stereo.items():
         assert call["duration_s"] == pytest.approx(CALLS_S[name], abs=0.01)
         assert call["sample_rate_hz"] == 8000
-        assert 60 < call["speech_s"] < 200, "each side talks, and neither all the time"
-        mine = [row for row in segments if (row["call_id"], row["channel"]) == (call["call_id"], channel)]
-        assert len(mine) == call["num_segments"] > 20
+        assert 60 < call["talk_s"] < 200, "each side talks, and neither all the time"
+        assert call["silence_s"] < call["duration_s"] - call["talk_s"]
+        assert call["num_segments"] > 20
+        mine = [row for row in segments if (row["key"], row["channel"]) == (call["key"], channel)]
+        if channel == 0:
+            assert (call["role"], call["scored"], call["shares"], mine) == ("agent", False, None, [])
+            continue
+        assert (call["role"], call["scored"]) == ("customer", True)
+        assert len(mine) == call["num_segments"]
         assert all(0 <= row["start_s"] < row["end_s"] <= call["duration_s"] for row in mine)
-        assert sum(call["probabilities"]) == pytest.approx(1, abs=1e-5)
-    for name in CALLS_S:
-        assert stereo[name, 0]["probabilities"] != stereo[name, 1]["probabilities"], "two voices, two answers"
+        assert sum(call["shares"]) == pytest.approx(1, abs=1e-5)
+        assert call["negative_end_s"] - call["negative_start_s"] >= 10
+    shares = [stereo[name, 1]["shares"] for name in CALLS_S]
+    assert shares[0] != shares[1], "two customers, two answers"

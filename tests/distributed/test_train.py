@@ -17,13 +17,14 @@ from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
 from raysee.distributed.train import train, train_all
-from raysee.errors import ConfigurationError, RayseeError
+from raysee.errors import BusyError, ConfigurationError, RayseeError
 from raysee.evaluation.calibration import fit_temperature
 from raysee.evaluation.folds import make_folds
 from raysee.evaluation.metrics import metrics
 from raysee.evaluation.protocols import protocol
 from raysee.features import front_end
 from raysee.features.table import arrays
+from raysee.lock import Lock
 from raysee.models import build
 from raysee.receipts import Stage
 from raysee.synthesis.layouts import LAYOUTS
@@ -33,6 +34,7 @@ from raysee.synthesis.trees import write_layout
 from raysee.training import card, finished
 from raysee.training.clips import load
 from raysee.training.fit import fit_fold
+from raysee.training.inputs import find
 
 LABELS = ("anger", "boredom", "neutral", "sadness")
 CONFIG = RunConfig(
@@ -169,6 +171,14 @@ def test_a_protocol_that_leaks_says_so_in_its_card(lake: str) -> None:
 def test_what_cannot_be_trained_is_said(lake: str, change: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         train(lake, CONFIG.model_copy(update=change))
+
+
+def test_a_second_start_says_so_and_leaves(lake: str) -> None:
+    config = CONFIG.model_copy(update={"repeats": 7})
+    place = place_of(find(storage.normalise(lake), config))
+    with Lock(place), pytest.raises(BusyError, match=f"is working on {place}"):
+        train(lake, config)
+    assert storage.names(place) == set()
 
 
 def test_the_error_of_a_fold_reaches_the_user(lake: str, tmp_path: pathlib.Path) -> None:

@@ -1,50 +1,87 @@
+import pathlib
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysee import schema
-from raysee.scoring.plan import call_id, extend, recordings
-from raysee.storage import FileInfo
+from raysee import schema, storage
+from raysee.scoring import ledger
+from raysee.scoring.plan import New, new_recordings, plan
 
 MIB = 2**20
 
 
-def file(name: str, size_bytes: int = 1000, etag: str = "1") -> FileInfo:
-    return FileInfo(f"s3://calls/{name}", size_bytes, etag)
-
-
-def files(count: int, size_bytes: int = 1000, first: int = 0) -> list[FileInfo]:
-    return [file(f"{number:05}.wav", size_bytes) for number in range(first, first + count)]
-
-
-def planned(*nights: list[FileInfo]) -> pa.Table:
-    plan = schema.empty(schema.CALL_PLAN)
-    for night in nights:
-        plan = extend(plan, night)
-    return plan
-
-
-def test_a_call_is_its_place_size_and_tag() -> None:
-    same, other = file("a.wav"), [file("b.wav"), file("a.wav", 1001), file("a.wav", etag="2")]
-    assert call_id(same) == call_id(file("a.wav"))
-    assert len({call_id(one) for one in [same, *other]}) == 4
-    assert call_id(same) == "16a1afacf594deac"  # on every machine: scores refer to it
-
-
-def test_a_row_says_what_and_where() -> None:
-    plan = planned([file("a.wav", 7, "tag")])
-    assert plan.schema.equals(schema.CALL_PLAN)
-    assert plan.to_pylist() == [
-        {
-            "call_id": call_id(file("a.wav", 7, "tag")),
-            "uri": "s3://calls/a.wav",
-            "size_bytes": 7,
-            "etag": "tag",
-            "shard": 0,
-            "synthetic": False,
-        }
+def recordings(sizes: list[int], etag: str = "1") -> pa.Table:
+    told = {"etag": etag, "roles": ["agent", "customer"], "carried": [("queue", "7")]}
+    rows = [
+        {"uri": f"s3://calls/{number:05}.wav", "size_bytes": size, "call_id": f"call {number}", **told}
+        for number, size in enumerate(sizes)
     ]
+    return pa.Table.from_pylist(rows, schema=schema.RECORDINGS)
+
+
+def keyed(sizes: list[int]) -> pa.Table:
+    its = recordings(sizes)
+    return its.append_column("key", pa.array([key.hex() for key in ledger.keys(its).to_pylist()], pa.string()))
+
+
+@pytest.fixture
+def to(tmp_path: pathlib.Path) -> str:
+    return storage.normalise(tmp_path)
+
+
+def settle(to: str, work: str, batch: str, new: New) -> None:
+    ledger.write(to, work, batch, [bytes.fromhex(key) for key in new.recordings["key"].to_pylist()])
+
+
+def test_what_is_settled_is_not_new(to: str) -> None:
+    everything = recordings([1, 2, 3])
+    first = new_recordings(everything.slice(0, 2), to, "")
+    assert (first.recordings.num_rows, first.num_settled, first.num_twice) == (2, 0, 0)
+    settle(to, "work", "00000", first)
+    then = new_recordings(everything, to, "")
+    assert (then.recordings["call_id"].to_pylist(), then.num_settled, then.num_twice) == (["call 2"], 2, 0)
+    assert bytes.fromhex(then.recordings["key"][0].as_py()) == ledger.keys(everything)[2].as_py()
+
+
+def test_with_a_work_only_what_it_has_settled_counts(to: str) -> None:
+    everything = recordings([1, 2, 3])
+    settle(to, "old", "00000", new_recordings(everything, to, ""))
+    settle(to, "new", "00001", new_recordings(everything.slice(0, 1), to, "new"))
+    assert new_recordings(everything, to, "").recordings.num_rows == 0
+    rescored = new_recordings(everything, to, "new")
+    assert (rescored.recordings["call_id"].to_pylist(), rescored.num_settled) == (["call 1", "call 2"], 1)
+
+
+def test_a_replaced_recording_is_new(to: str) -> None:
+    settle(to, "work", "00000", new_recordings(recordings([1, 2]), to, ""))
+    again = new_recordings(recordings([1, 2], etag="2"), to, "")
+    assert (again.recordings.num_rows, again.num_settled) == (2, 0)
+
+
+def test_what_is_listed_twice_is_new_or_settled_once(to: str) -> None:
+    its = recordings([1, 2])
+    twice = pa.concat_tables([its, its, its.slice(1)])
+    first = new_recordings(twice, to, "")
+    assert (first.recordings["call_id"].to_pylist(), first.num_settled, first.num_twice) == (["call 0", "call 1"], 0, 3)
+    settle(to, "work", "00000", first)
+    then = new_recordings(twice, to, "")
+    assert (then.recordings.num_rows, then.num_settled, then.num_twice) == (0, 2, 3)
+
+
+def test_nothing_is_new_of_nothing(to: str) -> None:
+    new = new_recordings(recordings([]), to, "")
+    assert (new.num_settled, new.num_twice) == (0, 0)
+    assert plan(new.recordings, 7, synthetic=False).equals(schema.empty(schema.CALL_PLAN))
+
+
+def test_a_row_of_the_plan_says_all_that_is_known(to: str) -> None:
+    its = recordings([7])
+    planned = plan(new_recordings(its, to, "").recordings, 3, synthetic=True)
+    assert planned.schema.equals(schema.CALL_PLAN)
+    key = ledger.keys(its)[0].as_py().hex()
+    assert planned.to_pylist() == [{"key": key, **its.to_pylist()[0], "shard": 3, "synthetic": True}]
 
 
 @pytest.mark.parametrize(
@@ -54,54 +91,44 @@ def test_a_row_says_what_and_where() -> None:
         ([1] * 64, [0] * 64),
         ([1] * 65, [0] * 64 + [1]),  # 64 calls at most
         ([16 * MIB, 16 * MIB, 1], [0, 0, 1]),  # 32 MiB at most
-        ([40 * MIB, 1, 40 * MIB], [0, 1, 2]),  # one that is larger is a shard of its own
+        ([32 * MIB, 0, 1], [0, 0, 1]),
+        ([40 * MIB, 0], [0, 1]),  # one that is larger is a shard of its own
         ([0, 0, 0], [0, 0, 0]),
     ],
 )
 def test_shards_are_of_like_size(sizes: list[int], shards: list[int]) -> None:
-    plan = planned([file(f"{number:03}.wav", size) for number, size in enumerate(sizes)])
-    assert plan["shard"].to_pylist() == shards
-    assert plan["size_bytes"].to_pylist() == sizes
+    planned = plan(keyed(sizes), 0, synthetic=False)
+    assert planned["size_bytes"].to_pylist() == sizes
+    assert planned["shard"].to_pylist() == shards
 
 
-def test_what_is_planned_stays_and_new_calls_come_behind_in_new_shards() -> None:
-    first = planned(files(3))
-    second = extend(first, [file("000.wav"), *files(5)])
-    assert second.slice(0, 3).equals(first)
-    assert second["uri"].to_pylist()[3:] == [f"s3://calls/{name}.wav" for name in ("000", "00003", "00004")]
-    assert second["shard"].to_pylist() == [0, 0, 0, 1, 1, 1]  # shard 0 may be done: it never grows
+def test_calls_that_others_would_wait_for_come_first() -> None:
+    planned = plan(keyed([1, 40 * MIB, 3, 50 * MIB, 30 * MIB]), 5, synthetic=False)
+    assert planned["size_bytes"].to_pylist() == [50 * MIB, 40 * MIB, 1, 3, 30 * MIB]
+    assert planned["shard"].to_pylist() == [5, 6, 7, 7, 7]
 
 
-def test_the_same_listing_adds_nothing() -> None:
-    plan = planned(files(100))
-    assert extend(plan, files(100)).equals(plan)
-    assert extend(plan, []).equals(plan)  # nor does one from which files have gone
+def test_a_plan_does_not_depend_on_the_order_of_a_listing() -> None:
+    its = keyed([1, 40 * MIB, 40 * MIB, 2, 20 * MIB, 20 * MIB])
+    backwards = its.take(list(reversed(range(its.num_rows))))
+    assert plan(backwards, 0, synthetic=False).equals(plan(its, 0, synthetic=False))
 
 
-def test_a_replaced_recording_is_another_call() -> None:
-    plan = planned([file("a.wav"), file("b.wav")], [file("a.wav", etag="2"), file("b.wav")])
-    assert plan["uri"].to_pylist() == ["s3://calls/a.wav", "s3://calls/b.wav", "s3://calls/a.wav"]
-    assert len(set(plan["call_id"].to_pylist())) == 3
-
-
-@given(nights=st.lists(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 20 * MIB)), max_size=150), max_size=4))
-def test_every_call_is_planned_once_in_shards_within_the_limits(nights: list[list[tuple[int, int]]]) -> None:
-    listings = [sorted({file(f"{number:03}.wav", size) for number, size in night}) for night in nights]
-    plan = planned(*listings)
-    assert sorted(plan["call_id"].to_pylist()) == sorted({call_id(one) for night in listings for one in night})
-    shards = plan["shard"].to_pylist()
+@given(sizes=st.lists(st.integers(0, 40 * MIB) | st.just(1), max_size=150), first_shard=st.integers(0, 200_000))
+def test_every_call_is_planned_once_in_shards_within_the_limits(sizes: list[int], first_shard: int) -> None:
+    its = keyed(sizes)
+    planned = plan(its, first_shard, synthetic=False)
+    assert sorted(planned["key"].to_pylist()) == sorted(its["key"].to_pylist())
+    told = planned.drop_columns(["shard", "synthetic"]).sort_by("uri").to_pylist()
+    assert told == its.select(planned.column_names[:-2]).to_pylist()
+    shards = planned["shard"].to_pylist()
     assert shards == sorted(shards)
-    assert set(shards) == set(range(len(set(shards))))
-    for shard in set(shards):
-        sizes = [row["size_bytes"] for row in plan.to_pylist() if row["shard"] == shard]
-        assert len(sizes) <= 64
-        assert len(sizes) == 1 or sum(sizes) <= 32 * MIB
-
-
-def test_recordings_are_told_by_their_endings() -> None:
-    sound = ["a.wav", "b.WAV", "c.flac", "d.mp3", "e.ogg", "f.opus", "g.aiff", "h.aif", "i.gsm", "j.au", "2026.11.wav"]
-    other = ["k.txt", "l.json", "m.json", "wav", "n.wav.part", ".wav", "._a.wav"]
-    found, others = recordings([file(f"day/{name}") for name in sorted(sound + other)])
-    assert [one.uri.rsplit("/", 1)[1] for one in found] == sorted(sound)
-    assert others == {".json": 2, ".part": 1, ".txt": 1, "no ending": 1}
-    assert recordings([]) == ([], {})
+    assert set(shards) == set(range(first_shard, first_shard + len(set(shards))))
+    by_shard: dict[int, list[int]] = {}
+    for shard, size in zip(shards, planned["size_bytes"].to_pylist(), strict=True):
+        by_shard.setdefault(shard, []).append(size)
+    for within in by_shard.values():
+        assert len(within) <= 64
+        assert len(within) == 1 or sum(within) <= 32 * MIB
+    large = [size for size in planned["size_bytes"].to_pylist() if size > 32 * MIB]
+    assert planned["size_bytes"].to_pylist()[: len(large)] == sorted(large, reverse=True)
