@@ -1,4 +1,4 @@
-"""Archives of recordings, and pages of runs."""
+"""Archives of recordings, and pages of runs and nights."""
 
 from typing import Annotated
 
@@ -103,12 +103,17 @@ def _say_night(stage: Stage) -> None:
 
 
 def report(
-    runs: Annotated[list[str], typer.Argument(help="Training and scoring runs.")],
-    out: Annotated[str, typer.Option(help="The page; by default report.html in the first run.")] = "",
+    runs: Annotated[list[str], typer.Argument(help="Training runs, and places with scores.")],
+    out: Annotated[str, typer.Option(help="The page; by default report.html in the first place.")] = "",
+    price_per_core_hour: Annotated[
+        float | None, typer.Option(min=0, help="Says what a night has cost; without GPUs and models in actors.")
+    ] = None,
 ) -> str:
-    """Draw one self-contained HTML page of runs."""
+    """Draw one self-contained HTML page of training runs, and of the last nights of places with scores."""
     from raysee.report.page import write_report
 
-    page = write_report([storage.normalise(run) for run in runs], storage.normalise(out) if out else None)
+    page = write_report(
+        [storage.normalise(run) for run in runs], storage.normalise(out) if out else None, price_per_core_hour
+    )
     say(page)
     return page

@@ -15,7 +15,7 @@ from raysee.config import ScoreConfig, fingerprint, set_fingerprint
 from raysee.distributed import pool
 from raysee.distributed.cluster import connect
 from raysee.distributed.pool import PoolConfig
-from raysee.distributed.shards import Part, Shard, ShardResult, run_shards
+from raysee.distributed.shards import CPUS_PER_SHARD, Part, Shard, ShardResult, run_shards
 from raysee.errors import ConfigurationError
 from raysee.lock import Lock
 from raysee.progress import OnProgress, quiet
@@ -34,7 +34,6 @@ from raysee.training.card import Card, load, load_card
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _STAGE = "score"
-_NIGHTS_BEFORE = 7  # that drift is measured against
 
 
 def score(
@@ -149,7 +148,7 @@ def _run(
     ledger.write(
         to, batch.work, batch.name, [bytes.fromhex(key) for key in planned["key"].to_pylist() if key not in unsettled]
     )
-    earlier = [receipt for receipt in batches.nights(to, _NIGHTS_BEFORE) if receipt.details["work"] == batch.work]
+    earlier = [receipt for receipt in batches.nights(to, watch.NIGHTS_BEFORE) if receipt.details["work"] == batch.work]
     counts = {
         "in": batch.listed,
         "out": total["out"],
@@ -166,10 +165,11 @@ def _run(
         counts=counts,
         rejects=total["rejects"],
         details={
-            **batch.model_dump(include={"date", "work", "reason", "synthetic"}),
+            **batch.model_dump(include={"date", "work", "reason", "synthetic", "first_shard", "num_shards"}),
             **total["tally"],
             "audio_s": total["audio_s"],
             "work_s": total["wall_s"],
+            "core_s": total["wall_s"] * CPUS_PER_SHARD,
             "unsettled": len(unsettled),
             "labels": card.labels,
             "not_recordings": batch.others,
@@ -177,6 +177,7 @@ def _run(
             "corpora": [corpus.model_dump() for corpus in card.corpora],
             "synthetic_model": card.synthetic,
             "drift": drifts,
+            "limits": limits._asdict(),
             "warnings": watch.warnings(counts, drifts, limits),
         },
         wall_s=time.perf_counter() - began,

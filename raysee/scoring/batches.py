@@ -6,6 +6,7 @@ exist, and, written last, `nights/NNNNN.json`, its receipt. Scores are in `segme
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from raysee.storage import join
 
 _BATCHES = "batches"
 _NIGHTS = "nights"
+_PART = re.compile(r"part-\d+\.parquet")
 
 
 class Batch(BaseModel):
@@ -87,6 +89,15 @@ def nights(to: str, num_batches: int) -> list[Receipt]:
     """The receipts of the last so many finished batches, the oldest first."""
     read = [receipts.read(to, join(_NIGHTS, f"{name}.json")) for name in _names(to, _NIGHTS)[-num_batches:]]
     return [receipt for receipt in read if receipt is not None]
+
+
+def parts(to: str, night: Receipt, table: str) -> list[str]:
+    """The files of a night's rows, in order; other starts of the same date have files of their own beside them."""
+    folder = join(to, table, partition(night.details["date"]))
+    first = night.details["first_shard"]
+    its = range(first, first + night.details["num_shards"])
+    there = {int(name[5:-8]): name for name in storage.names(folder) if _PART.fullmatch(name)}
+    return [join(folder, there[shard]) for shard in sorted(there.keys() & set(its))]
 
 
 def partition(date: str) -> str:

@@ -8,6 +8,8 @@ from raysee.receipts import Receipt
 
 Histograms = Mapping[str, Sequence[int]]
 
+NIGHTS_BEFORE = 7  # that drift is measured against
+
 
 class Limits(NamedTuple):
     """What is normal: a share of rejects among the calls that were new, and a distance from the nights before."""
@@ -21,12 +23,17 @@ def drifts(tonight: Histograms, training: Histograms, earlier: Sequence[Receipt]
 
     Jensen-Shannon distances in [0, 1] by histogram, as far as both are there.
     """
-    before: dict[str, list[int]] = {}
-    for receipt in earlier:
+    return {"training": _distances(tonight, training), "nights": _distances(tonight, together(earlier))}
+
+
+def together(nights: Sequence[Receipt]) -> dict[str, list[int]]:
+    """The histograms of several nights as those of one."""
+    found: dict[str, list[int]] = {}
+    for receipt in nights:
         for name, counts in receipt.details.get("histograms", {}).items():
-            known = before.get(name, [0] * len(counts))
-            before[name] = [one + other for one, other in zip(known, counts, strict=True)]
-    return {"training": _distances(tonight, training), "nights": _distances(tonight, before)}
+            known = found.get(name, [0] * len(counts))
+            found[name] = [one + other for one, other in zip(known, counts, strict=True)]
+    return found
 
 
 def _distances(tonight: Histograms, other: Histograms) -> dict[str, float]:
