@@ -41,6 +41,9 @@ def score(
     max_s: Annotated[
         float, typer.Option(help="Of a segment; a longer one is cut at its pauses.")
     ] = ScoreConfig().max_s,
+    json_files: Annotated[
+        bool, typer.Option("--json", help="Also a JSON file a call, in the shape of Amazon's Contact Lens.")
+    ] = False,
     model_actors: Annotated[
         int, typer.Option(min=0, help="Models in processes of their own; by default each worker has one.")
     ] = 0,
@@ -73,6 +76,7 @@ def score(
             date=night,
             rescore=rescore,
             reason=reason,
+            json_files=json_files,
             models=PoolConfig(model_actors or int(gpus > 0), gpus),
             limits=Limits(max_rejects, max_drift),
             on_progress=on_progress,

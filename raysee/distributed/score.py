@@ -21,7 +21,7 @@ from raysee.lock import Lock
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 from raysee.schema import CALLS, REJECTS, SEGMENTS
-from raysee.scoring import batches, ledger, listing, watch
+from raysee.scoring import batches, contact_lens, ledger, listing, watch
 from raysee.scoring.batches import Batch
 from raysee.scoring.hearing import segment_config
 from raysee.scoring.plan import new_recordings, plan
@@ -29,6 +29,7 @@ from raysee.scoring.roles import is_scored
 from raysee.scoring.score import score as score_plan
 from raysee.scoring.scorer import Scorer, predictor
 from raysee.scoring.tally import tally
+from raysee.storage import join
 from raysee.storage_stream import open_each
 from raysee.training.card import Card, load, load_card
 
@@ -45,6 +46,7 @@ def score(
     date: str = "",
     rescore: bool = False,
     reason: str = "",
+    json_files: bool = False,
     models: PoolConfig = PoolConfig(),  # noqa: B008  a tuple cannot change
     limits: watch.Limits = watch.Limits(),  # noqa: B008
     on_progress: OnProgress = quiet,
@@ -53,8 +55,9 @@ def score(
 
     Calls that the ledger of `to` holds are settled; with `rescore`, only what this very model and configuration have
     done. A batch of an earlier start that was cut short is finished first. `date` is that of the night (YYYY-MM-DD), by
-    default the last one in `source`, else today's in UTC. `reason` is why agents are scored, where they are. Returns a
-    stage a batch, at least one. Raises ConfigurationError where it is not known whom to score, or no reason is given;
+    default the last one in `source`, else today's in UTC. `reason` is why agents are scored, where they are. With
+    `json_files`, each call of a batch that begins now has a file of its own too (raysee.scoring.contact_lens). Returns
+    a stage a batch, at least one. Raises ConfigurationError where it is not known whom to score, or no reason is given;
     StorageError where there is no recording; BusyError where another start is working on `to`.
     """
     model, to = storage.normalise(model), storage.normalise(to)
@@ -112,6 +115,7 @@ def score(
             synthetic=found.synthetic,
             first_shard=first_shard,
             num_shards=len(planned["shard"].unique()),
+            json_files=json_files,
         )
         batches.begin(to, batch, planned)
         return [*stages, run(batch)]
@@ -138,6 +142,7 @@ def _run(
         model_fingerprint=card.fingerprint,
         config=config,
         work=batch.work,
+        json_below=join("json", batch.partition) if batch.json_files else "",
         actors=pool.start(model, models, config.batch_size) if models.actors else (),
     )
     total = run_shards(
@@ -165,7 +170,9 @@ def _run(
         counts=counts,
         rejects=total["rejects"],
         details={
-            **batch.model_dump(include={"date", "work", "reason", "synthetic", "first_shard", "num_shards"}),
+            **batch.model_dump(
+                include={"date", "work", "reason", "synthetic", "first_shard", "num_shards", "json_files"}
+            ),
             **total["tally"],
             "audio_s": total["audio_s"],
             "work_s": total["wall_s"],
@@ -224,12 +231,16 @@ def _score_shard(
     model_fingerprint: str,
     config: ScoreConfig,
     work: str,
+    json_below: str,
     actors: Sequence[Any],
 ) -> list[ShardResult]:
     scorer = _scorer(model, model_fingerprint, config)
     if actors:
         scorer = scorer._replace(predict=pool.asking(actors))
     scores = score_plan(shard.rows, work, scorer, open_each)
+    if json_below:
+        for name, data in contact_lens.files(scores):
+            storage.write_bytes(join(shard.places[0], json_below, name), data)
     scored = set(scores.calls["key"].to_pylist())
     result = ShardResult(
         tables={

@@ -2,7 +2,8 @@
 
 Below a place lie `batches/NNNNN.parquet` (schema.CALL_PLAN), `batches/NNNNN.json` (Batch), which makes a batch begin to
 exist, and, written last, `nights/NNNNN.json`, its receipt. Scores are in `segments/date=.../`, `calls/date=.../` and
-`rejects/date=.../`, one part a shard, so that anything that reads Parquet finds the date as a column.
+`rejects/date=.../`, one part a shard, so that anything that reads Parquet finds the date as a column. Where JSON is
+asked for, `json/date=.../KE/KEY.json` is a call by its key (raysee.scoring.contact_lens).
 """
 
 import json
@@ -40,6 +41,7 @@ class Batch(BaseModel):
     synthetic: bool
     first_shard: int
     num_shards: int
+    json_files: bool = False  # whether a JSON file is written for each call, whoever finishes the batch
 
     @property
     def name(self) -> str:
