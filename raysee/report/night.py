@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -43,7 +44,7 @@ _SHOWN = (
     *("key", "work", "call_id", "uri", "start_time", "channel", "role", "duration_s", "num_segments", "flags"),
     *("label", "trend", "negative_start_s", "negative_end_s", "negative_share"),
 )
-_WORTH = [("negative_share", "descending"), ("trend", "descending"), ("key", "ascending")]
+_SHARE_DIGITS = 3  # as it is printed: what looks the same is in the order of its trend
 
 
 class Reject(NamedTuple):
@@ -140,9 +141,10 @@ def _calls(place: str, night: Night) -> tuple[list[Worth], dict[str, int]]:
             flags[counted["values"]] += counted["counts"]
         if night.negative is None:
             continue
-        known = calls.filter(pc.is_valid(calls["negative_share"]))
-        best = known.take(pc.sort_indices(known, sort_keys=_WORTH)[:MOST_CALLS]).to_pylist()
-        found = heapq.nsmallest(MOST_CALLS, [*found, *((storage.basename(part), row) for row in best)], key=_rank)
+        # Most rows of a large night need not become Python's; those without a share are null, and left out.
+        least = found[-1][1]["negative_share"] - 10**-_SHARE_DIGITS if len(found) == MOST_CALLS else 0.0
+        rows = calls.filter(pc.greater_equal(calls["negative_share"], least)).to_pylist()
+        found = heapq.nsmallest(MOST_CALLS, [*found, *((storage.basename(part), row) for row in rows)], key=_rank)
     timelines = _timelines(place, night, found[:MOST_TIMELINES])
     worth = [
         Worth(row, storage.basename(row["uri"]), row["start_time"], timelines.get((row["key"], row["channel"])))
@@ -153,7 +155,8 @@ def _calls(place: str, night: Night) -> tuple[list[Worth], dict[str, int]]:
 
 def _rank(found: tuple[str, dict[str, Any]]) -> tuple[float, float, str]:
     row = found[1]
-    return -row["negative_share"], float("inf") if row["trend"] is None else -row["trend"], row["key"]
+    trend = -np.inf if row["trend"] is None else row["trend"]
+    return -round(row["negative_share"], _SHARE_DIGITS), -trend, row["key"]
 
 
 def _timelines(
