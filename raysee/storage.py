@@ -197,8 +197,23 @@ def read_table(uri: str, schema: pa.Schema, columns: Sequence[str] | None = None
     return pa.concat_tables(tables) if tables else schemas.empty(wanted)
 
 
+def read_tables(uris: Sequence[str], schema: pa.Schema, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """These columns of each Parquet file in turn; objects are fetched ahead, as by `read_each`, so they must be small.
+
+    Raises StorageError where a file or a column is missing.
+    """
+    wanted = pa.schema([schema.field(name) for name in columns])
+    for uri, data in zip(uris, read_each(uris), strict=True):
+        if isinstance(data, MissingError):
+            raise data
+        yield schemas.check(_parse(uri, data, wanted.names), wanted)
+
+
 def _read_part(uri: str, columns: Sequence[str]) -> pa.Table:
-    data = read_bytes(uri)
+    return _parse(uri, read_bytes(uri), columns)
+
+
+def _parse(uri: str, data: bytes, columns: Sequence[str]) -> pa.Table:
     try:
         # Unlike pq.read_table it passes over columns that are not there: `check` says which.
         return pq.ParquetFile(pa.BufferReader(data)).read(columns=columns)

@@ -1,4 +1,4 @@
-"""Archives of recordings, and pages of runs."""
+"""Archives of recordings, and pages of runs and nights."""
 
 from typing import Annotated
 
@@ -41,6 +41,9 @@ def score(
     max_s: Annotated[
         float, typer.Option(help="Of a segment; a longer one is cut at its pauses.")
     ] = ScoreConfig().max_s,
+    json_files: Annotated[
+        bool, typer.Option("--json", help="Also a JSON file a call, in the shape of Amazon's Contact Lens.")
+    ] = False,
     model_actors: Annotated[
         int, typer.Option(min=0, help="Models in processes of their own; by default each worker has one.")
     ] = 0,
@@ -74,6 +77,7 @@ def score(
             date=night,
             rescore=rescore,
             reason=reason,
+            json_files=json_files,
             models=PoolConfig(model_actors or int(gpus > 0), gpus),
             limits=Limits(max_rejects, max_drift),
             on_progress=on_progress,
@@ -104,12 +108,17 @@ def _say_night(stage: Stage) -> None:
 
 
 def report(
-    runs: Annotated[list[str], typer.Argument(help="Training and scoring runs.")],
-    out: Annotated[str, typer.Option(help="The page; by default report.html in the first run.")] = "",
+    runs: Annotated[list[str], typer.Argument(help="Training runs, and places with scores.")],
+    out: Annotated[str, typer.Option(help="The page; by default report.html in the first place.")] = "",
+    price_per_core_hour: Annotated[
+        float | None, typer.Option(min=0, help="Says what a night has cost; without GPUs and models in actors.")
+    ] = None,
 ) -> str:
-    """Draw one self-contained HTML page of runs."""
+    """Draw one self-contained HTML page of training runs, and of the last nights of places with scores."""
     from raysee.report.page import write_report
 
-    page = write_report([storage.normalise(run) for run in runs], storage.normalise(out) if out else None)
+    page = write_report(
+        [storage.normalise(run) for run in runs], storage.normalise(out) if out else None, price_per_core_hour
+    )
     say(page)
     return page

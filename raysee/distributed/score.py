@@ -15,13 +15,13 @@ from raysee.config import ScoreConfig, fingerprint, set_fingerprint
 from raysee.distributed import metrics, pool
 from raysee.distributed.cluster import connect
 from raysee.distributed.pool import PoolConfig
-from raysee.distributed.shards import Part, Shard, ShardResult, run_shards
+from raysee.distributed.shards import CPUS_PER_SHARD, Part, Shard, ShardResult, run_shards
 from raysee.errors import ConfigurationError
 from raysee.lock import Lock
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 from raysee.schema import CALLS, REJECTS, SEGMENTS
-from raysee.scoring import batches, ledger, listing, watch
+from raysee.scoring import batches, contact_lens, ledger, listing, watch
 from raysee.scoring.batches import Batch
 from raysee.scoring.hearing import segment_config
 from raysee.scoring.plan import new_recordings, plan
@@ -29,12 +29,12 @@ from raysee.scoring.roles import is_scored
 from raysee.scoring.score import score as score_plan
 from raysee.scoring.scorer import Scorer, predictor
 from raysee.scoring.tally import tally
+from raysee.storage import join
 from raysee.storage_stream import open_each
 from raysee.training.card import Card, load, load_card
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _STAGE = "score"
-_NIGHTS_BEFORE = 7  # that drift is measured against
 
 
 def score(
@@ -46,6 +46,7 @@ def score(
     date: str = "",
     rescore: bool = False,
     reason: str = "",
+    json_files: bool = False,
     models: PoolConfig = PoolConfig(),  # noqa: B008  a tuple cannot change
     limits: watch.Limits = watch.Limits(),  # noqa: B008
     on_progress: OnProgress = quiet,
@@ -54,8 +55,9 @@ def score(
 
     Calls that the ledger of `to` holds are settled; with `rescore`, only what this very model and configuration have
     done. A batch of an earlier start that was cut short is finished first. `date` is that of the night (YYYY-MM-DD), by
-    default the last one in `source`, else today's in UTC. `reason` is why agents are scored, where they are. Returns a
-    stage a batch, at least one. Raises ConfigurationError where it is not known whom to score, or no reason is given;
+    default the last one in `source`, else today's in UTC. `reason` is why agents are scored, where they are. With
+    `json_files`, each call of a batch that begins now has a file of its own too (raysee.scoring.contact_lens). Returns
+    a stage a batch, at least one. Raises ConfigurationError where it is not known whom to score, or no reason is given;
     StorageError where there is no recording; BusyError where another start is working on `to`.
     """
     model, to = storage.normalise(model), storage.normalise(to)
@@ -113,6 +115,7 @@ def score(
             synthetic=found.synthetic,
             first_shard=first_shard,
             num_shards=len(planned["shard"].unique()),
+            json_files=json_files,
         )
         batches.begin(to, batch, planned)
         return [*stages, run(batch)]
@@ -139,6 +142,7 @@ def _run(
         model_fingerprint=card.fingerprint,
         config=config,
         work=batch.work,
+        json_below=join("json", batch.partition) if batch.json_files else "",
         actors=pool.start(model, models, config.batch_size) if models.actors else (),
     )
     total = run_shards(
@@ -149,7 +153,7 @@ def _run(
     ledger.write(
         to, batch.work, batch.name, [bytes.fromhex(key) for key in planned["key"].to_pylist() if key not in unsettled]
     )
-    earlier = [receipt for receipt in batches.nights(to, _NIGHTS_BEFORE) if receipt.details["work"] == batch.work]
+    earlier = [receipt for receipt in batches.nights(to, watch.NIGHTS_BEFORE) if receipt.details["work"] == batch.work]
     counts = {
         "in": batch.listed,
         "out": total["out"],
@@ -166,10 +170,13 @@ def _run(
         counts=counts,
         rejects=total["rejects"],
         details={
-            **batch.model_dump(include={"date", "work", "reason", "synthetic"}),
+            **batch.model_dump(
+                include={"date", "work", "reason", "synthetic", "first_shard", "num_shards", "json_files"}
+            ),
             **total["tally"],
             "audio_s": total["audio_s"],
             "work_s": total["wall_s"],
+            "core_s": total["wall_s"] * CPUS_PER_SHARD,
             "unsettled": len(unsettled),
             "labels": card.labels,
             "not_recordings": batch.others,
@@ -177,6 +184,7 @@ def _run(
             "corpora": [corpus.model_dump() for corpus in card.corpora],
             "synthetic_model": card.synthetic,
             "drift": drifts,
+            "limits": limits._asdict(),
             "warnings": watch.warnings(counts, drifts, limits),
         },
         wall_s=time.perf_counter() - began,
@@ -233,12 +241,16 @@ def _score_shard(
     model_fingerprint: str,
     config: ScoreConfig,
     work: str,
+    json_below: str,
     actors: Sequence[Any],
 ) -> list[ShardResult]:
     scorer = _scorer(model, model_fingerprint, config)
     if actors:
         scorer = scorer._replace(predict=pool.asking(actors))
     scores = score_plan(shard.rows, work, scorer, open_each)
+    if json_below:
+        for name, data in contact_lens.files(scores):
+            storage.write_bytes(join(shard.places[0], json_below, name), data)
     scored = set(scores.calls["key"].to_pylist())
     result = ShardResult(
         tables={

@@ -11,7 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
 from raysee.audio.decode import Samples
 from raysee.training.loop import Epoch
@@ -44,14 +44,6 @@ class Picture(NamedTuple):
     src: str
     width: int
     height: int
-
-
-class Span(NamedTuple):
-    """A scored window of one channel, and its class probabilities."""
-
-    start_s: float
-    end_s: float
-    probabilities: Sequence[float]
 
 
 class Curve(NamedTuple):
@@ -198,37 +190,6 @@ def histograms(values: Mapping[str, Sequence[float]], axis: str, *, synthetic: b
     return as_picture(figure)
 
 
-def over_time(
-    channels: dict[int, Sequence[Span]], labels: Sequence[str], duration_s: float, *, synthetic: bool
-) -> Picture:
-    """Stacked class probabilities of each channel of a call on one axis of time; blank where nothing was scored."""
-    figure, panels = new_figure(
-        10.2, 0.75 + 0.95 * len(channels), len(channels), synthetic, stacked=(1,) * len(channels)
-    )
-    for axes, (channel, spans) in zip(panels, channels.items(), strict=True):
-        if spans:
-            edges, probabilities = _averaged(spans)
-            below = np.zeros(len(probabilities))
-            for label, share in zip(labels, probabilities.T, strict=True):
-                axes.stairs(below + share, edges, baseline=below, fill=True, color=colour(label), linewidth=0)
-                below = below + share
-        axes.set_ylabel(channel_name(channel, len(channels)).replace(" ", "\n"), fontsize=8)
-        axes.set_xlim(0, duration_s)
-        axes.set_ylim(0, 1)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_yticks([0, 0.5, 1])
-        axes.label_outer()
-    panels[-1].xaxis.set_major_locator(MaxNLocator(10, steps=[1, 1.5, 2, 3, 6, 10]))
-    panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda second, _: f"{int(second) // 60}:{int(second) % 60:02}"))
-    panels[-1].set_xlabel("time (minutes:seconds)", fontsize=8, labelpad=1)
-    return as_picture(figure)
-
-
-def channel_name(channel: int, num_channels: int) -> str:
-    """The number of a channel, which counts from 0, and its side where the recording has two."""
-    return f"{channel} ({('left', 'right')[channel]})" if num_channels == 2 else str(channel)
-
-
 def _waveform(axes: Axes, samples: Samples, duration_s: float) -> None:
     columns = np.array_split(samples, min(_ENVELOPE_COLUMNS, len(samples)))
     times = np.linspace(0, duration_s, len(columns))
@@ -252,18 +213,6 @@ def _mel_bands(axes: Axes, log_mels: npt.NDArray[np.float32], duration_s: float)
         extent=(0, duration_s, 0, log_mels.shape[1]),
     )
     axes.set_ylabel("mel band", fontsize=8)
-
-
-def _averaged(spans: Sequence[Span]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Edges (num_steps + 1,) and probabilities (num_steps, num_labels): windows overlap, and each step is the mean of
-    the windows over it; NaN where there is none."""
-    starts = np.round([span.start_s for span in spans], 3)
-    ends = np.round([span.end_s for span in spans], 3)
-    edges = np.unique(np.concatenate([starts, ends]))
-    inside = (starts <= edges[:-1, None]) & (edges[1:, None] <= ends)  # (num_steps, num_windows)
-    windows = inside.sum(axis=1, keepdims=True)
-    total = inside @ np.array([span.probabilities for span in spans], dtype=np.float64)
-    return edges, np.where(windows > 0, total / np.maximum(windows, 1), np.nan)
 
 
 def new_figure(

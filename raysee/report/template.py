@@ -18,7 +18,7 @@ def render(name: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, colour=colour, clock=_clock)
+    environment.filters.update(percent=_percent, colour=colour, clock=_clock, span=_span)
     return environment.get_template(name).render(
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"), version=__version__, **values
     )
@@ -31,3 +31,10 @@ def _percent(share: float) -> str:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02}"
+
+
+def _span(seconds: float) -> str:
+    """A time in the unit that it is read in."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"

@@ -2,10 +2,12 @@
 
 Below a place lie `batches/NNNNN.parquet` (schema.CALL_PLAN), `batches/NNNNN.json` (Batch), which makes a batch begin to
 exist, and, written last, `nights/NNNNN.json`, its receipt. Scores are in `segments/date=.../`, `calls/date=.../` and
-`rejects/date=.../`, one part a shard, so that anything that reads Parquet finds the date as a column.
+`rejects/date=.../`, one part a shard, so that anything that reads Parquet finds the date as a column. Where JSON is
+asked for, `json/date=.../KE/KEY.json` is a call by its key (raysee.scoring.contact_lens).
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +20,7 @@ from raysee.storage import join
 
 _BATCHES = "batches"
 _NIGHTS = "nights"
+_PART = re.compile(r"part-\d+\.parquet")
 
 
 class Batch(BaseModel):
@@ -38,6 +41,7 @@ class Batch(BaseModel):
     synthetic: bool
     first_shard: int
     num_shards: int
+    json_files: bool = False  # whether a JSON file is written for each call, whoever finishes the batch
 
     @property
     def name(self) -> str:
@@ -87,6 +91,15 @@ def nights(to: str, num_batches: int) -> list[Receipt]:
     """The receipts of the last so many finished batches, the oldest first."""
     read = [receipts.read(to, join(_NIGHTS, f"{name}.json")) for name in _names(to, _NIGHTS)[-num_batches:]]
     return [receipt for receipt in read if receipt is not None]
+
+
+def parts(to: str, night: Receipt, table: str) -> list[str]:
+    """The files of a night's rows, in order; other starts of the same date have files of their own beside them."""
+    folder = join(to, table, partition(night.details["date"]))
+    first = night.details["first_shard"]
+    its = range(first, first + night.details["num_shards"])
+    there = {int(name[5:-8]): name for name in storage.names(folder) if _PART.fullmatch(name)}
+    return [join(folder, there[shard]) for shard in sorted(there.keys() & set(its))]
 
 
 def partition(date: str) -> str:

@@ -11,6 +11,7 @@ Histograms = Mapping[str, Sequence[int]]
 #: Of segments on each side of what is compared with the nights before. Fewer differ by chance: 500 of twenty-five calls
 #: are at 0.12, and once in a hundred at 0.22, of thousands that are like them; 100 at 0.26 and 0.48.
 FEWEST_SEGMENTS = 500
+NIGHTS_BEFORE = 7  # that drift is measured against
 
 
 class Limits(NamedTuple):
@@ -26,14 +27,20 @@ def drifts(tonight: Histograms, training: Histograms, earlier: Sequence[Receipt]
     Jensen-Shannon distances in [0, 1] by histogram, as far as both are there, in the same bins, and, of nights, hold
     FEWEST_SEGMENTS or more.
     """
-    before: dict[str, list[int]] = {}
-    for receipt in earlier:
+    before = _distances(tonight, together(earlier), FEWEST_SEGMENTS)
+    return {"training": _distances(tonight, training, 1), "nights": before}
+
+
+def together(nights: Sequence[Receipt]) -> dict[str, list[int]]:
+    """The histograms of several nights as those of one."""
+    found: dict[str, list[int]] = {}
+    for receipt in nights:
         for name, counts in receipt.details.get("histograms", {}).items():
-            if len(counts) == len(tonight.get(name, ())):
-                before[name] = [
-                    one + other for one, other in zip(before.get(name, [0] * len(counts)), counts, strict=True)
-                ]
-    return {"training": _distances(tonight, training, 1), "nights": _distances(tonight, before, FEWEST_SEGMENTS)}
+            known = found.setdefault(name, [0] * len(counts))
+            # Bins of another version of raysee say nothing, and are no reason for a night to fail.
+            if len(known) == len(counts):
+                found[name] = [one + other for one, other in zip(known, counts, strict=True)]
+    return found
 
 
 def _distances(tonight: Histograms, other: Histograms, fewest: int) -> dict[str, float]:
@@ -41,7 +48,6 @@ def _distances(tonight: Histograms, other: Histograms, fewest: int) -> dict[str,
     found = {
         name: drift.distance(ours, theirs)
         for name, (ours, theirs) in pairs.items()
-        # Bins of another version of raysee say nothing, and are no reason for a night to fail.
         if len(ours) == len(theirs) and min(sum(ours), sum(theirs)) >= fewest
     }
     return {name: distance for name, distance in found.items() if distance is not None}

@@ -53,6 +53,16 @@ def _tables(scores: str) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+def _json(scores: str) -> list[dict[str, Any]]:
+    """The files of calls, each of which lies where its key says."""
+    found = []
+    for file in storage.list_files(storage.join(scores, "json")):
+        found.append(json.loads(storage.read_bytes(file.uri)))
+        key = found[-1]["Scoring"]["Key"]
+        assert file.uri == storage.join(scores, "json", f"date={NIGHT}", key[:2], f"{key}.json")
+    return found
+
+
 def _names(rows: list[dict[str, Any]]) -> list[str]:
     return sorted({storage.basename(row["uri"]) for row in rows})
 
@@ -120,11 +130,14 @@ def test_another_model_or_configuration_scores_what_is_new_or_everything(
 
 def test_what_was_cut_short_is_finished(model: str, call_archive: pathlib.Path, place: str) -> None:
     archive, scores = _archive(place, call_archive), storage.join(place, "scores")
-    stage = _score(archive, model, scores)
+    stage = _score(archive, model, scores, json_files=True)
     whole = _tables(scores)
+    documents = _json(scores)
+    assert {document["Scoring"]["Key"] for document in documents} == {row["key"] for row in whole["calls"]}
     # As if it had been killed between two of a shard's tables.
     work = stage.receipt.details["work"]
     part = f"calls/date={NIGHT}/part-00000.parquet"
+    storage.remove(storage.join(scores, "json"))
     for name in ("nights/00000.json", "done/00000/part-00000.json", part, f"ledger/{work}/00000.parquet"):
         assert storage.exists(storage.join(scores, name))
         storage.remove(storage.join(scores, name))
@@ -134,6 +147,7 @@ def test_what_was_cut_short_is_finished(model: str, call_archive: pathlib.Path, 
     assert again.receipt.fingerprint == stage.receipt.fingerprint
     assert after.receipt.counts == {"in": 5, "out": 1, "rejected": 0, "already": 4}
     assert [row for row in _tables(scores)["calls"] if row["uri"] != late] == whole["calls"]
+    assert _json(scores) == documents, "the batch that was begun with them has them, the other one has not"
 
 
 def test_models_in_actors_answer_alike(model: str, call_archive: pathlib.Path, tmp_path: pathlib.Path) -> None:

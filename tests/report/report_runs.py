@@ -4,14 +4,14 @@ import dataclasses
 import itertools
 import json
 import pathlib
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import soundfile
 
 from raysee import lake, receipts, schema, storage
-from raysee.config import RunConfig, ScoreConfig, TrainingConfig
+from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.evaluation.metrics import Summary, summarise
 from raysee.evaluation.protocols import protocol
@@ -136,98 +136,3 @@ def trained(
         ),
     )
     return place, summary
-
-
-def scored(
-    root: pathlib.Path,
-    summary: Summary,
-    *,
-    calls: list[dict[str, Any]],
-    segments: list[dict[str, Any]],
-    rejects: list[dict[str, Any]] | None = None,
-    synthetic: bool = False,
-    synthetic_model: bool = False,
-    protocol_name: str = "strict",
-) -> str:
-    """A scoring run with these rows."""
-    place = storage.normalise(root / "scores")
-    tables = {"calls": (calls, schema.CALLS), "segments": (segments, schema.SEGMENTS)}
-    if rejects:
-        tables["rejects"] = (rejects, schema.REJECTS)
-    for name, (rows, its_schema) in tables.items():
-        storage.write_table(
-            join(place, name, "part-00000.parquet"), pa.Table.from_pylist(rows, schema=its_schema), its_schema
-        )
-    errors = [row["error"] for row in rejects or []]
-    num_calls = len({call["call_id"] for call in calls})
-    receipts.write(
-        place,
-        Receipt(
-            stage="score",
-            fingerprint="1" * 12,
-            config={"config": ScoreConfig().model_dump(), "model": "2" * 12, "front_end": "3" * 12},
-            inputs={"source": "s3://archive/last-night", "model": "s3://lake/runs/model"},
-            counts={"in": num_calls + len(errors), "out": num_calls, "rejected": len(errors)},
-            rejects={error: errors.count(error) for error in sorted(set(errors))},
-            details={
-                "audio_s": 7200.0,
-                "work_s": 12.0,
-                "labels": LABELS,
-                "not_recordings": {".txt": 3},
-                "model": {
-                    "name": "aldeneh",
-                    "protocol": protocol(protocol_name).model_dump(),
-                    "metrics": summary._asdict(),
-                },
-                "corpora": [
-                    {
-                        "name": "emodb",
-                        "title": "EMO-DB",
-                        "licence": "free for research",
-                        "source": "http://emodb.bilderbar.info",
-                        "num_clips": 535,
-                        "num_speakers": 10,
-                        "fingerprint": "0" * 12,
-                    }
-                ],
-                "synthetic": synthetic,
-                "synthetic_model": synthetic_model,
-            },
-            wall_s=36.0,
-        ),
-    )
-    return place
-
-
-def call(name: str, *, channel: int = 0, num_segments: int = 3, probabilities: list[float] | None) -> dict[str, Any]:
-    """A row of schema.CALLS; without probabilities nobody speaks."""
-    best = None if probabilities is None else int(np.argmax(probabilities))
-    return {
-        "call_id": name.partition(".")[0].rjust(16, "0")[:16],
-        "uri": pathlib.PurePosixPath("/calls", name).as_uri(),
-        "channel": channel,
-        "num_channels": 2,
-        "dual_mono": False,
-        "sample_rate_hz": 8000,
-        "duration_s": 61.4,
-        "speech_s": 0.0 if best is None else 40.0,
-        "num_segments": 0 if best is None else num_segments,
-        "labels": LABELS,
-        "probabilities": probabilities,
-        "label": None if best is None else LABELS[best],
-        "confidence": None if best is None or probabilities is None else probabilities[best],
-    }
-
-
-def windows_of(call: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of schema.SEGMENTS that agree with a row of schema.CALLS."""
-    return [
-        {
-            **{name: call[name] for name in ("call_id", "channel", "labels", "probabilities", "label", "confidence")},
-            "start_s": 6.0 * number,
-            "end_s": 6.0 * number + 4.0,
-            "speech_s": 4.0,
-            "level_dbfs": -20.0,
-        }
-        for number in range(call["num_segments"])
-    ]

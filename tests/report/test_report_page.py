@@ -24,7 +24,8 @@ from raysee.report.page import write_report
 from raysee.report.published import BADSHAH_LABELS
 from raysee.training.card import Card, save
 
-from .report_runs import call, emodb, scored, trained, windows_of
+from .report_nights import a_night, write_night
+from .report_runs import emodb, trained
 
 Read = Callable[..., str]
 Drawn = dict[str, list[tuple[tuple[Any, ...], dict[str, Any]]]]
@@ -102,16 +103,6 @@ def a_lake(root: pathlib.Path) -> str:
 
 def percent(share: float) -> str:
     return f"{100 * share:.1f}"
-
-
-def a_scoring_run(root: pathlib.Path, summary: Summary, **more: Any) -> str:
-    calls = [
-        call("first.wav", probabilities=[0.2, 0.7, 0.1]),
-        call("first.wav", channel=1, probabilities=[0.6, 0.3, 0.1]),
-        call("silent.wav", probabilities=None),
-    ]
-    segments = [segment for one in calls for segment in windows_of(one)]
-    return scored(root, summary, calls=calls, segments=segments, **more)
 
 
 def test_the_numbers_of_a_training_are_those_of_its_receipt(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
@@ -288,16 +279,6 @@ def test_a_training_is_marked_where_and_only_where_its_receipt_says_so(
     assert len(drawn) == 4
 
 
-@pytest.mark.parametrize(("calls", "model"), [(False, False), (True, False), (False, True)])
-def test_made_calls_and_models_are_both_marked(tmp_path: pathlib.Path, read: Read, calls: bool, model: bool) -> None:
-    _, summary = trained(a_lake(tmp_path))
-    page = read(a_scoring_run(tmp_path, summary, synthetic=calls, synthetic_model=model))
-    assert ("synthetic" in text_of(page).lower()) == (calls or model)
-    assert ("trained on a synthetic voice" in page) == model
-    expected = rf"<strong>{percent(summary.uar_mean_of_folds)} %</strong> ?<span class=\"beside\">synthetic"
-    assert bool(re.search(expected, page)) == model, "the model's own figure is synthetic where the model is"
-
-
 def test_a_leak_is_shown_and_priced(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
     root = a_lake(tmp_path)
     leaky, high = trained(root, protocol_name="badshah2017", right=0.9)
@@ -314,56 +295,6 @@ def test_a_leak_is_shown_and_priced(tmp_path: pathlib.Path, read: Read, drawn: D
     assert all(f"a difference of {points:+.1f} points" in sentence for sentence in sentences)
     assert "also differ" not in sentences[0]
     assert "The two also differ in epochs." in sentences[1]
-
-
-def test_the_numbers_of_a_scoring_are_those_of_its_tables(tmp_path: pathlib.Path, read: Read) -> None:
-    _, summary = trained(a_lake(tmp_path))
-    text = text_of(read(a_scoring_run(tmp_path, summary)))
-    assert "recordings 2; passed over: 3 .txt" in text
-    assert "audio 2.00 h speed 600 times real time" in text
-    assert "EMO-DB, 535 clips, 10 speakers; licence: free for research" in text
-    assert f"UAR is {percent(summary.uar_mean_of_folds)} % where chance is {percent(summary.chance)} %" in text
-    assert "first.wav 0 (left) 1:01 0:40 3 neutral 70.0" in text
-    assert "first.wav 1 (right) 1:01 0:40 3 anger 60.0" in text
-    assert "anger 0 0.0 3 100.0 neutral 3 100.0 0 0.0" in text
-    assert "None: every recording was scored." in text
-
-
-def test_a_call_without_speech_is_a_row_and_no_picture(tmp_path: pathlib.Path, read: Read) -> None:
-    _, summary = trained(a_lake(tmp_path))
-    page = read(a_scoring_run(tmp_path, summary))
-    assert "silent.wav 0 (left) 1:01 0:00 0 no speech" in text_of(page)
-    assert page.count("<img") == 1
-    nobody = scored(tmp_path / "other", summary, calls=[call("silent.wav", probabilities=None)], segments=[])
-    assert "No speech was found in any recording." in read(nobody)
-
-
-def test_names_of_files_are_escaped(tmp_path: pathlib.Path, read: Read) -> None:
-    _, summary = trained(a_lake(tmp_path))
-    name = "<script>alert(1)<.wav"
-    rows = [call(name, probabilities=[0.2, 0.7, 0.1])]
-    reject = {"id": "x", "uri": rows[0]["uri"], "stage": "score", "error": "NotAudio", "message": "<b>no</b>"}
-    page = read(scored(tmp_path, summary, calls=rows, segments=windows_of(rows[0]), rejects=[reject]))
-    assert "<script" not in page
-    assert "<b>no" not in page
-    assert page.count("&lt;script&gt;alert(1)&lt;.wav") == 3  # its picture, its row, its reject
-    assert "1 NotAudio" in page
-
-
-def test_long_tables_end_with_how_much_more_there_is(tmp_path: pathlib.Path, read: Read) -> None:
-    _, summary = trained(a_lake(tmp_path))
-    rows = [call(f"{number}.wav", num_segments=1, probabilities=[0.2, 0.7, 0.1]) for number in range(203)]
-    segments = [segment for row in rows for segment in windows_of(row)]
-    rejects = [
-        {"id": str(number), "uri": "s3://a/b.wav", "stage": "score", "error": "NotAudio", "message": "no"}
-        for number in range(201)
-    ]
-    page = read(scored(tmp_path, summary, calls=rows, segments=segments, rejects=rejects))
-    assert "And 3 more rows in" in page
-    assert "And 1 more in" in page
-    assert "199.wav" in page
-    assert "200.wav" not in page
-    assert page.count("<img") == 6
 
 
 def test_audio_that_has_vanished_is_said_in_its_place(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
@@ -389,7 +320,9 @@ def test_one_bad_clip_does_not_cost_its_class(tmp_path: pathlib.Path, read: Read
 
 def test_the_page_loads_nothing(tmp_path: pathlib.Path, read: Read) -> None:
     place, summary = trained(emodb(tmp_path))
-    page = read(place, a_scoring_run(tmp_path, summary))
+    scores = storage.normalise(tmp_path / "scores")
+    write_night(scores, summary, a_night())
+    page = read(place, scores)
     assert not re.search(r"<(script|link|iframe|object)|@import|url\(", page)
     assert set(re.findall(r'src="(.{14})', page)) == {"data:image/png"}
     assert all(target.startswith("#") for target in re.findall(r'href="([^"]*)', page))
