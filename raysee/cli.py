@@ -21,7 +21,7 @@ app = typer.Typer(
 
 for command in (
     *(data.corpora, data.manifest, data.look, data.audit, data.extract, data.export, data.synthesise),
-    *(runs.train, cross.cross, tune.tune, runs.reproduce, runs.compare, scores.score, scores.report),
+    *(runs.train, cross.cross, tune.tune, runs.reproduce, runs.compare, scores.score, scores.forget, scores.report),
 ):
     app.command()(command)
 

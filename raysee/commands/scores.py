@@ -107,6 +107,17 @@ def _say_night(stage: Stage) -> None:
     say(f"  {stage.place}")
 
 
+def forget(
+    call_id: Annotated[str, typer.Argument(help="As the table of calls has it.")],
+    to: Annotated[str, typer.Option(help="Where the scores are.")],
+) -> str:
+    """Erase a call from the scores of all nights and from the ledger; its recording is not touched."""
+    from raysee.scoring.forget import forget as run
+
+    say(f"forgotten: {counts(run(to, call_id))}")
+    return storage.normalise(to)
+
+
 def report(
     runs: Annotated[list[str], typer.Argument(help="Training runs, and places with scores.")],
     out: Annotated[str, typer.Option(help="The page; by default report.html in the first place.")] = "",

@@ -142,7 +142,7 @@ def _run(
         model_fingerprint=card.fingerprint,
         config=config,
         work=batch.work,
-        json_below=join("json", batch.partition) if batch.json_files else "",
+        json_below=join(contact_lens.FOLDER, batch.partition) if batch.json_files else "",
         actors=pool.start(model, models, config.batch_size) if models.actors else (),
     )
     total = run_shards(

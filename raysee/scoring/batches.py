@@ -69,6 +69,12 @@ def plan_of(to: str, batch: Batch) -> pa.Table:
     return storage.read_table(join(to, _BATCHES, f"{batch.name}.parquet"), schema.CALL_PLAN)
 
 
+def plans(to: str) -> list[str]:
+    """The files with the calls of all batches, finished or not."""
+    names = sorted(name for name in storage.names(join(to, _BATCHES)) if name.endswith(".parquet"))
+    return [join(to, _BATCHES, name) for name in names]
+
+
 def last(to: str) -> Batch | None:
     """The youngest batch, finished or not."""
     names = _names(to, _BATCHES)

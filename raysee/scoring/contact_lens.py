@@ -12,19 +12,25 @@ from typing import Any
 
 from raysee.scoring.score import Scores
 
+FOLDER = "json"
 _DIGITS = 6  # of a share
 
 Row = Mapping[str, Any]
 
 
+def name_of(key: str) -> str:
+    """The file of a call, in one of 256 folders: by its key, because a call's id may hold anything."""
+    return f"{key[:2]}/{key}.json"
+
+
 def files(scores: Scores) -> Iterator[tuple[str, bytes]]:
-    """A JSON file a scored call: its name, `<two digits>/<key>.json`, because a call's id may hold anything."""
+    """A JSON file a scored call, and its name."""
     segments: dict[str, list[Row]] = collections.defaultdict(list)
     for segment in scores.segments.to_pylist():
         segments[segment["key"]].append(segment)
     for key, channels in itertools.groupby(scores.calls.to_pylist(), itemgetter("key")):
         document = contact_lens(list(channels), segments[key])
-        yield f"{key[:2]}/{key}.json", (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+        yield name_of(key), (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
 
 
 def contact_lens(channels: Sequence[Row], segments: Sequence[Row]) -> dict[str, Any]:

@@ -34,12 +34,12 @@ def forget(to: str, call_id: str) -> dict[str, int]:
             raise MissingError(f"{to} knows no call {call_id!r}: give its call_id as the table of calls has it.")
         counts = {}
         for name, (column, its_schema) in _TABLES.items():
-            dates = sorted(storage.names(join(to, name)))
-            parts = [join(to, name, date, part) for date in dates for part in sorted(storage.names(join(to, name, date)))]
+            nights = [join(to, name, date) for date in storage.names(join(to, name))]
+            parts = [join(night, part) for night in nights for part in storage.names(night)]
             counts[name] = _drop(parts, column, its_schema, pa.array(sorted(keys)))
         for date in storage.names(join(to, contact_lens.FOLDER)):
             for key in keys:
-                storage.remove(join(to, contact_lens.FOLDER, date, contact_lens.name(key)))
+                storage.remove(join(to, contact_lens.FOLDER, date, contact_lens.name_of(key)))
         settled = pa.array([bytes.fromhex(key) for key in sorted(keys)], pa.binary(16))
         counts["ledger"] = _drop(ledger.uris(to), "key", schema.LEDGER, settled)
         counts["plans"] = _drop(plans, "key", schema.CALL_PLAN, pa.array(sorted(keys)))
