@@ -6,18 +6,8 @@ import urllib.parse
 from collections.abc import Iterator, Sequence
 
 from raysee.errors import MissingError, StorageError
-from raysee.storage import (
-    FileInfo,
-    etag_of,
-    exists,
-    explained,
-    filesystem,
-    join,
-    list_files,
-    normalise,
-    path_of,
-    uri_of,
-)
+from raysee.filesystems import etag_of, explained, filesystem, path_of, uri_of
+from raysee.storage import FileInfo, exists, join, list_files, normalise
 
 
 def list_matching(place: str) -> tuple[str, list[FileInfo]]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from raysee.audio.headers import File
 from raysee.errors import MissingError, StorageError
-from raysee.storage import FileInfo, etag_of, explained, filesystem, path_of
+from raysee.filesystems import etag_of, explained, filesystem, path_of
+from raysee.storage import FileInfo
 
 BLOCK_BYTES = 4 * 2**20  # two minutes of stereo telephone; one round trip to an object store
 _SMALL_BYTES = 4 * 2**20

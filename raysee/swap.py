@@ -5,7 +5,8 @@ import pathlib
 import uuid
 
 from raysee.errors import MissingError
-from raysee.storage import explained, filesystem, path_of, read_bytes
+from raysee.filesystems import explained, filesystem, path_of
+from raysee.storage import read_bytes
 
 
 def read_if_there(uri: str) -> bytes | None:

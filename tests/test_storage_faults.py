@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from raysee import schema, storage
+from raysee import filesystems, schema, storage
 from raysee.errors import StorageError, UnreachableError
 from raysee.storage_stream import open_each, open_stream
 
@@ -16,7 +16,7 @@ DATA = b"sound" * 2000
 @pytest.fixture
 def faulty(bucket: str, s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyS3]:
     """A store whose objects' names say what happens to their first readers."""
-    monkeypatch.setattr(storage, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(filesystems, "READ_TIMEOUT_S", 0.5)
     rules = {
         "busy-twice": ("slow down", 2),
         "cut-once": ("truncate", 1),

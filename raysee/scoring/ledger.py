@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from raysee import schema, storage
 from raysee.storage import join
 
-_NAME = "ledger"
+NAME = "ledger"
 _KEY = pa.binary(16)
 _AT_ONCE = 2**21  # keys, 32 MiB: a look into the ledger costs as much as the calls that are looked for
 
@@ -57,8 +57,8 @@ def _together(parts: Iterable[pa.ChunkedArray]) -> Iterator[pa.ChunkedArray]:
 
 def uris(to: str, work: str = "") -> list[str]:
     """The parts, one for each batch that was finished below `to`; with `work`, by that fingerprint alone."""
-    folders = [work] if work else sorted(storage.names(join(to, _NAME)))
-    return [join(to, _NAME, one, name) for one in folders for name in sorted(storage.names(join(to, _NAME, one)))]
+    folders = [work] if work else sorted(storage.names(join(to, NAME)))
+    return [join(to, NAME, one, name) for one in folders for name in sorted(storage.names(join(to, NAME, one)))]
 
 
 def parts(to: str, work: str = "") -> Iterator[pa.ChunkedArray]:
@@ -69,4 +69,4 @@ def parts(to: str, work: str = "") -> Iterator[pa.ChunkedArray]:
 def write(to: str, work: str, batch: str, its: Iterable[bytes]) -> None:
     """Say that these calls of a batch are settled."""
     table = pa.table({"key": pa.array(list(its), _KEY)}, schema=schema.LEDGER)
-    storage.write_table(join(to, _NAME, work, f"{batch}.parquet"), table, schema.LEDGER)
+    storage.write_table(join(to, NAME, work, f"{batch}.parquet"), table, schema.LEDGER)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from raysee import schema, storage, storage_find
+from raysee import filesystems, schema, storage, storage_find
 from raysee.errors import ConfigurationError, StorageError
 from raysee.scoring import roles
 from raysee.storage import FileInfo
@@ -68,8 +68,8 @@ def _is_synthetic(recordings: pa.Table) -> bool:
 
 def _of_files(files: Sequence[FileInfo], root: str) -> pa.Table:
     """Rows of schema.RECORDINGS; a call is named after its place below `root`, a single file after itself."""
-    above = len(storage.path_of(root)) + 1
-    paths = [storage.path_of(file.uri) for file in files]
+    above = len(filesystems.path_of(root)) + 1
+    paths = [filesystems.path_of(file.uri) for file in files]
     columns = {
         "uri": [file.uri for file in files],
         "size_bytes": [file.size_bytes for file in files],

@@ -32,9 +32,9 @@ def drifts(tonight: Histograms, training: Histograms, earlier: Sequence[Receipt]
 
 
 def together(nights: Sequence[Receipt]) -> dict[str, list[int]]:
-    """The histograms of several nights as those of one."""
+    """The histograms of several nights as those of one, in the bins of the last."""
     found: dict[str, list[int]] = {}
-    for receipt in nights:
+    for receipt in reversed(nights):
         for name, counts in receipt.details.get("histograms", {}).items():
             known = found.setdefault(name, [0] * len(counts))
             # Bins of another version of raysee say nothing, and are no reason for a night to fail.

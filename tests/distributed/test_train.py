@@ -16,6 +16,7 @@ from raysee import receipts, schema, storage
 from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
+from raysee.distributed.run import place_of
 from raysee.distributed.train import train, train_all
 from raysee.errors import BusyError, ConfigurationError, RayseeError
 from raysee.evaluation.calibration import fit_temperature
