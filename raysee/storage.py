@@ -189,7 +189,7 @@ def read_table(uri: str, schema: pa.Schema, columns: Sequence[str] | None = None
     else:
         parts = [join(uri, name) for name in sorted(names(uri)) if name.startswith("part-")]
     wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    tables = [schemas.check(_read_part(part, wanted.names), wanted) for part in parts]
+    tables = [_parse(part, read_bytes(part), wanted) for part in parts]
     return pa.concat_tables(tables) if tables else schemas.empty(wanted)
 
 
@@ -202,21 +202,18 @@ def read_tables(uris: Sequence[str], schema: pa.Schema, columns: Sequence[str]) 
     for uri, data in zip(uris, read_each(uris), strict=True):
         if isinstance(data, MissingError):
             raise data
-        yield schemas.check(_parse(uri, data, wanted.names), wanted)
+        yield _parse(uri, data, wanted)
 
 
-def _read_part(uri: str, columns: Sequence[str]) -> pa.Table:
-    return _parse(uri, read_bytes(uri), columns)
-
-
-def _parse(uri: str, data: bytes, columns: Sequence[str]) -> pa.Table:
+def _parse(uri: str, data: bytes, schema: pa.Schema) -> pa.Table:
     try:
         # Unlike pq.read_table it passes over columns that are not there: `check` says which.
-        return pq.ParquetFile(pa.BufferReader(data)).read(columns=columns)
+        table = pq.ParquetFile(pa.BufferReader(data)).read(columns=schema.names)
     except (pa.ArrowInvalid, OSError) as error:
         raise StorageError(
             f"{uri} is not a readable Parquet file ({error}): delete it and run its stage again."
         ) from error
+    return schemas.check(table, schema)
 
 
 def _holds_float32(kind: pa.DataType) -> bool:

@@ -84,6 +84,21 @@ def test_a_table_comes_back(place: str) -> None:
     assert storage.read_table(place, schema.REJECTS, columns=["error"]).column_names == ["error"]
 
 
+def test_columns_of_many_files_come_one_by_one(place: str) -> None:
+    uris = [storage.join(place, f"{number}.parquet") for number in range(20)]
+    for number, uri in enumerate(uris):
+        storage.write_table(uri, pa.Table.from_pylist([REJECT | {"id": str(number)}]), schema.REJECTS)
+    found = [table.to_pylist() for table in storage.read_tables(uris, schema.REJECTS, ["error", "id"])]
+    assert found == [[{"error": "NotAudio", "id": str(number)}] for number in range(20)]
+    storage.remove(uris[3])
+    read = storage.read_tables(uris, schema.REJECTS, ["id"])
+    assert [next(read)["id"][0].as_py() for _ in range(3)] == ["0", "1", "2"]
+    with pytest.raises(StorageError, match=r"/3\.parquet.* does not exist"):
+        next(read)
+    with pytest.raises(StorageError, match="Columns label are missing"):
+        list(storage.read_tables(uris[:1], pa.schema([("label", pa.string())]), ["label"]))
+
+
 def test_a_column_that_an_earlier_version_did_not_write_is_null(place: str) -> None:
     row = {
         "clip_id": "a",

@@ -59,7 +59,7 @@ def _json(scores: str) -> list[dict[str, Any]]:
     for file in storage.list_files(storage.join(scores, "json")):
         found.append(json.loads(storage.read_bytes(file.uri)))
         key = found[-1]["Scoring"]["Key"]
-        assert file.uri == storage.join(scores, "json", f"date={NIGHT}", key[:2], f"{key}.json")
+        assert storage.path_of(file.uri).endswith(f"/json/date={NIGHT}/{key[:2]}/{key}.json")
     return found
 
 

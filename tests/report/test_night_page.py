@@ -249,6 +249,21 @@ def test_a_night_without_speech_or_without_negative_emotions(
     assert not drawn.get("over_time")
 
 
+def test_what_the_model_was_not_sure_of_and_why_agents_were_scored(
+    summary: Summary, scores: str, read: Read, drawn: Drawn
+) -> None:
+    receipt = write_night(scores, summary, a_night())
+    changed = {"speech_s": {"anger": 900.0, "unsure": 2700.0}, "unscored": {}, "reason": "safety of <crews>"}
+    storage.write_bytes(
+        f"{scores}/nights/00000.json",
+        receipt.model_copy(update={"details": receipt.details | changed}).model_dump_json().encode(),
+    )
+    page = read()
+    assert re.search(r" anger 0\.25 25\.0 sadness 0\.00 0\.0 neutral 0\.00 0\.0 unsure 0\.75 75\.0 ", text_of(page))
+    assert "the reason that was given is: safety of &lt;crews&gt;" in page
+    assert "only listened to there is talk" not in page
+
+
 @pytest.mark.parametrize(("calls", "model"), [(False, False), (True, False), (False, True)])
 def test_made_calls_and_models_are_both_marked(
     summary: Summary, scores: str, read: Read, drawn: Drawn, calls: bool, model: bool
