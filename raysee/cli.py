@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from raysee import __version__
-from raysee.commands import cross, data, runs, scores, tune
+from raysee.commands import cross, data, runs, scores, submit, tune
 from raysee.errors import RayseeError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ for command in (
     *(runs.train, cross.cross, tune.tune, runs.reproduce, runs.compare, scores.score, scores.forget, scores.report),
 ):
     app.command()(command)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(submit.submit)
 
 
 def main() -> None:
