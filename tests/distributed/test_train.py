@@ -16,6 +16,7 @@ from raysee import receipts, schema, storage
 from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
+from raysee.distributed.run import place_of
 from raysee.distributed.train import train, train_all
 from raysee.errors import BusyError, ConfigurationError, RayseeError
 from raysee.evaluation.calibration import fit_temperature
@@ -24,8 +25,8 @@ from raysee.evaluation.metrics import metrics
 from raysee.evaluation.protocols import protocol
 from raysee.features import front_end
 from raysee.features.table import arrays
-from raysee.models import build
 from raysee.lock import Lock
+from raysee.models import build
 from raysee.receipts import Stage
 from raysee.synthesis.layouts import LAYOUTS
 from raysee.synthesis.layouts.layout import Layout
