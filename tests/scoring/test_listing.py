@@ -167,7 +167,7 @@ def test_uris_may_be_relative_to_the_list(place: str) -> None:
 
 def test_a_name_is_kept_as_it_is_written(place: str) -> None:
     put(place, "a.wav")
-    told = ("00042", "team/a", 'said "no"', "two\nlines", " blank ", "0", "日本")
+    told = ("00042", "team/a", 'said "no"', "two\nlines", " blank ", "0", "\u65e5\u672c")
     rows = of_csv(place, "uri,call_id", *('a.wav,"{}"'.format(one.replace('"', '""')) for one in told))
     assert [row["call_id"] for row in rows] == list(told)
 
@@ -314,7 +314,7 @@ def test_a_list_that_cannot_be_read_is_said(
 
 
 def test_another_encoding_is_said(place: str) -> None:
-    storage.write_bytes(storage.join(place, "list.csv"), "uri,name\na.wav,José\n".encode("latin-1"))
+    storage.write_bytes(storage.join(place, "list.csv"), "uri,name\na.wav,Jos\u00e9\n".encode("latin-1"))
     with pytest.raises(ConfigurationError, match="is no list that can be read .*UTF8"):
         find(storage.join(place, "list.csv"))
 
