@@ -47,7 +47,7 @@ RAY = "raysee score, all cores through Ray"
 PLAIN = "raysee's pure functions, 1 process, 1 thread"
 LOOP = "librosa.load + silero_vad.get_speech_timestamps + the model a segment at a time, 1 process, 1 thread"
 LABELS = ["anger", "happiness", "neutral", "sadness"]
-EVERYBODY = ScoreConfig(channels=(("caller",), ("caller", "callee")))
+EVERYBODY = ScoreConfig(channels=(("caller",), ("caller", "customer")))
 FRONT_END = FEATURES["logmel40"]
 
 

@@ -25,7 +25,7 @@ from raysee.scoring import batches, contact_lens, ledger, listing, watch
 from raysee.scoring.batches import Batch
 from raysee.scoring.hearing import segment_config
 from raysee.scoring.plan import new_recordings, plan
-from raysee.scoring.roles import is_scored
+from raysee.scoring.roles import SCORED, is_scored
 from raysee.scoring.score import score as score_plan
 from raysee.scoring.scorer import Scorer, predictor
 from raysee.scoring.tally import tally
@@ -75,8 +75,9 @@ def score(
     found = listing.find(source)
     if not _somebody_is_scored(found, config):
         raise ConfigurationError(
-            "Nobody has said who speaks on which channel: give --channels agent,customer (for recordings with one "
-            "channel --channels customer), or a list with a column roles; agents are not scored without a reason."
+            f"No channel is that of a {', '.join(SCORED[:-1])} or {SCORED[-1]}: give --channels agent,customer (for "
+            "recordings with one channel --channels customer), or a list with a column roles; others are not scored "
+            "without a reason."
         )
     with Lock(to) as lock:
         receipts.find(to, _STAGE, _STAGE, {})

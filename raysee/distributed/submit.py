@@ -26,6 +26,7 @@ from raysee.errors import ConfigurationError, RayseeError, UnreachableError
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _LOOK_S = 2.0
 _BACK_OFF_S = 10.0
+_STARTING_S, _NOT_YET = 60.0, "try again later"  # what a head answers in the seconds after it began
 #: Exit codes that another try would end with, too: an error that was explained, wrong options, limits that were passed.
 _SETTLED = range(5)
 
@@ -106,12 +107,21 @@ def _start(client: JobSubmissionClient, job: Job, server: Server) -> None:
         if not there.status.is_terminal():
             return
         client.delete_job(job.submission_id)
-    client.submit_job(
-        entrypoint=shlex.join(["python", "-m", "raysee", job.command, *job.words]),
-        submission_id=job.submission_id,
-        runtime_env={"working_dir": server.working_dir} if server.working_dir else None,
-        metadata={"raysee": __version__, "command": job.command, **({"night": job.night} if job.night else {})},
-    )
+    deadline = time.monotonic() + _STARTING_S
+    while True:
+        try:
+            client.submit_job(
+                entrypoint=shlex.join(["python", "-m", "raysee", job.command, *job.words]),
+                submission_id=job.submission_id,
+                runtime_env={"working_dir": server.working_dir} if server.working_dir else None,
+                metadata={"raysee": __version__, "command": job.command, **({"night": job.night} if job.night else {})},
+            )
+        except RuntimeError as error:
+            if _NOT_YET not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_S)
+        else:
+            return
 
 
 def _follow(client: JobSubmissionClient, submission_id: str, on_log: Callable[[str], None]) -> JobDetails:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.optimize import minimize_scalar
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,6 +28,8 @@ def fit_temperature(probabilities: npt.NDArray[np.floating[Any]], targets: npt.N
     """
     if len(np.unique(targets)) < 2:
         return 1.0
+    from scipy.optimize import minimize_scalar  # half a second, which a worker that only scores has not
+
     logits = _logits(probabilities)
     true = logits[np.arange(len(targets)), targets]
 

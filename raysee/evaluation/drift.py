@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import rel_entr
 
 from raysee.errors import ConfigurationError
 
@@ -31,6 +30,8 @@ def distance(counts_a: Sequence[int], counts_b: Sequence[int]) -> float | None:
     The square root of the divergence in bits (Endres and Schindelin 2003), which is a metric. None where one is empty.
     Raises ConfigurationError where their bins differ.
     """
+    from scipy.special import rel_entr  # half a second, which a worker that only counts has not
+
     if len(counts_a) != len(counts_b):
         raise ConfigurationError(
             f"A histogram of {len(counts_a)} bins cannot be held against one of {len(counts_b)}: one of them was "

@@ -1,12 +1,12 @@
 """The only place that splits clips into training, validation and test parts."""
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import GroupKFold, StratifiedKFold, train_test_split
 
 from raysee.errors import ConfigurationError
 from raysee.evaluation.protocols import Protocol
@@ -19,6 +19,11 @@ NUM_GROUPS = 6
 NUM_FILE_FOLDS = 5
 FINAL = -1  # the fold of the delivered model: nobody is tested
 _NOBODY = np.empty(0, dtype=np.int64)
+
+
+def _sklearn() -> Any:
+    """Its ways to split, imported where they are used: every worker process would wait for them."""
+    return importlib.import_module("sklearn.model_selection")
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def inner_folds(train: Indices, groups: Names) -> list[tuple[Indices, Indices]]:
             "The training part of a fold has one speaker, and parameters are searched on speakers who are left out of "
             "it: take a corpus with more speakers, or protocol paper, which searches on the test folds."
         )
-    return [(train[fit], train[test]) for fit, test in GroupKFold(number).split(train, groups=groups[train])]
+    return [(train[fit], train[test]) for fit, test in _sklearn().GroupKFold(number).split(train, groups=groups[train])]
 
 
 def _in_turn(protocol: Protocol, held: Held, seed: int) -> list[Fold]:
@@ -123,13 +128,13 @@ def _test_parts(protocol: Protocol, held: Held, seed: int) -> list[Indices]:
                 f"Protocol {protocol.name} needs at least {NUM_FILE_FOLDS} {protocol.split}s of every class, one has "
                 f"{counts.min()}: leave it out with --labels."
             )
-        splitter = StratifiedKFold(NUM_FILE_FOLDS, shuffle=True, random_state=seed)
+        splitter = _sklearn().StratifiedKFold(NUM_FILE_FOLDS, shuffle=True, random_state=seed)
         return [test for _, test in splitter.split(labels, labels)]
     everybody = sorted(set(held.groups))
     if num_folds(len(everybody)) == len(everybody):
         return [np.flatnonzero(groups == group) for group in everybody]
     if protocol.split == "speaker-balanced":
-        return [test for _, test in GroupKFold(NUM_GROUPS).split(groups, groups=groups)]
+        return [test for _, test in _sklearn().GroupKFold(NUM_GROUPS).split(groups, groups=groups)]
     shuffled = np.random.default_rng(seed).permutation(everybody)
     return [np.flatnonzero(np.isin(groups, part)) for part in np.array_split(shuffled, NUM_GROUPS)]
 
@@ -152,7 +157,7 @@ def _across(protocol: Protocol, held: Held, tested: Sequence[str]) -> list[Fold]
                 f"Protocol {protocol.name} validates on some of the speakers who are trained on, and besides "
                 f"{corpus} there are {num_groups} of 3: add a corpus to train on."
             )
-        fit, validation = next(GroupKFold(min(NUM_GROUPS, num_groups)).split(others, groups=groups[others]))
+        fit, validation = next(_sklearn().GroupKFold(min(NUM_GROUPS, num_groups)).split(others, groups=groups[others]))
         parts = (_examples(held, part) for part in (others[fit], others[validation], test))
         folds.append(Fold(number, *parts))
     return folds
@@ -166,11 +171,11 @@ def _one_split(protocol: Protocol, held: Held, test_share: float, seed: int) -> 
         raise ConfigurationError(
             f"Protocol {protocol.name} needs 10 {protocol.split}s or more, not {len(everything)}: take a larger corpus."
         )
-    train, test = train_test_split(everything, test_size=test_share, random_state=seed)
+    train, test = _sklearn().train_test_split(everything, test_size=test_share, random_state=seed)
     validation = _NOBODY
     if protocol.validation == "share":
         share = protocol.validation_share / (1 - test_share)
-        train, validation = train_test_split(train, test_size=share, random_state=seed)
+        train, validation = _sklearn().train_test_split(train, test_size=share, random_state=seed)
     elif protocol.validation == "test":
         validation = test
     train, validation, test = (np.sort(part) for part in (train, validation, test))
@@ -231,7 +236,7 @@ def _four_fifths(everything: Indices, labels: Names, protocol: Protocol, seed: i
             f"Protocol {protocol.name} tests a fifth of what is heard, and {len(labels)} examples of {len(counts)} "
             "classes are too few for that: take a larger corpus, or leave rare classes out with --labels."
         )
-    train, _ = train_test_split(everything, test_size=0.2, random_state=seed, stratify=labels)
+    train, _ = _sklearn().train_test_split(everything, test_size=0.2, random_state=seed, stratify=labels)
     return np.sort(train)
 
 
@@ -270,7 +275,7 @@ def outer_folds(protocol: Protocol, held: Held, number: int) -> list[Fold]:
             "take one with more speakers."
         )
     for parts in (min(number, num_groups), num_groups):
-        dealt = list(GroupKFold(parts).split(groups, groups=groups))
+        dealt = list(_sklearn().GroupKFold(parts).split(groups, groups=groups))
         if min(len(set(groups[rest])) for rest, _ in dealt) >= 3:
             break
     folds = [

@@ -1,5 +1,7 @@
 """Classical classifiers of vectors, by scikit-learn.
 
+It is imported where it is used: that takes as long as half of PyTorch, and every worker process would wait for it.
+
 N examples, D columns, K classes.
 """
 
@@ -10,12 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import recall_score
-from sklearn.mixture import GaussianMixture
-from sklearn.naive_bayes import GaussianNB
-from sklearn.svm import SVC
 
 from raysee.errors import ConfigurationError
 from raysee.models.network import VECTORS
@@ -87,6 +83,8 @@ def choose(
             "take a corpus whose speakers say more of the classes."
         )
 
+    from sklearn.metrics import recall_score
+
     def mean_uar(parameters: Parameters) -> float:
         uars = []
         for (train, test), vectors in zip(folds, values, strict=True):
@@ -115,7 +113,9 @@ class _ByClass:
         self._mixtures = [self._mixture(x_ND[y_N == one].astype(np.float64)) for one in self.classes_]
         return self
 
-    def _mixture(self, x_ND: npt.NDArray[np.float64]) -> GaussianMixture:
+    def _mixture(self, x_ND: npt.NDArray[np.float64]) -> Any:
+        from sklearn.mixture import GaussianMixture
+
         number = min(self._num_mixtures, len(x_ND))
         # scikit-learn wants two examples: the only one twice has the same mean and covariance.
         twice_ND = np.repeat(x_ND, 2, axis=0) if len(x_ND) == 1 else x_ND
@@ -129,6 +129,30 @@ class _ByClass:
         return probabilities
 
 
+def _svm(parameters: Parameters, seed: int) -> Any:
+    from sklearn.svm import SVC
+
+    return SVC(**parameters, class_weight="balanced", decision_function_shape="ovo")
+
+
+def _naive_bayes(parameters: Parameters, seed: int) -> Any:
+    from sklearn.naive_bayes import GaussianNB
+
+    return GaussianNB(var_smoothing=_RIDGE)
+
+
+def _softmax(parameters: Parameters, seed: int) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=1000)
+
+
+def _lda(parameters: Parameters, seed: int) -> Any:
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    return LinearDiscriminantAnalysis()
+
+
 #: C and gamma as the code of Keesing et al. 2020 searches them.
 _SVM_GRID = tuple({"C": 2.0**c, "gamma": 2.0**gamma} for c in range(-6, 7, 2) for gamma in range(-12, -1, 2))
 _STANFORD = "a student report of 2015 on CNNs and LSTMs, Tables 2 and 3"
@@ -137,16 +161,12 @@ _CHUNKS = ("chunk26", *(name for name in VECTORS if name != "chunk26"))
 CLASSIFIERS: dict[str, Classifier] = {
     "svm": Classifier(
         source="Keesing et al. 2020, section 4: RBF kernel, examples weigh as their class is rare",
-        build=lambda parameters, seed: SVC(**parameters, class_weight="balanced", decision_function_shape="ovo"),
+        build=_svm,
         grid=_SVM_GRID,
     ),
-    "naive-bayes": Classifier(
-        _STANFORD, features=_CHUNKS, build=lambda parameters, seed: GaussianNB(var_smoothing=_RIDGE)
-    ),
-    "softmax": Classifier(
-        _STANFORD, features=_CHUNKS, build=lambda parameters, seed: LogisticRegression(max_iter=1000)
-    ),
-    "lda": Classifier(_STANFORD, features=_CHUNKS, build=lambda parameters, seed: LinearDiscriminantAnalysis()),
+    "naive-bayes": Classifier(_STANFORD, features=_CHUNKS, build=_naive_bayes),
+    "softmax": Classifier(_STANFORD, features=_CHUNKS, build=_softmax),
+    "lda": Classifier(_STANFORD, features=_CHUNKS, build=_lda),
     "qda": Classifier(_STANFORD, features=_CHUNKS, build=lambda parameters, seed: _ByClass(1, seed)),
     "gmm": Classifier(_STANFORD, features=_CHUNKS, build=lambda parameters, seed: _ByClass(_NUM_MIXTURES, seed)),
 }

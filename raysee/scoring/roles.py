@@ -1,15 +1,16 @@
 """Who speaks on which channel, and whose emotions are looked for.
 
 The EU prohibits systems that infer the emotions of people at work, medical and safety reasons apart (Regulation (EU)
-2024/1689, the AI Act, Article 5(1)(f)). So the agent's channel is not scored, nor one of which nobody has said whose it
-is, unless `ScoreConfig.score_agents` says that there is such a reason.
+2024/1689, the AI Act, Article 5(1)(f)). So only who calls is scored, and nobody of another role or of none, unless
+`ScoreConfig.score_agents` says that there is such a reason.
 """
 
 from collections.abc import Sequence
 
 from raysee.config import ScoreConfig
 
-AGENT = "agent"
+#: Who does not work there. A role that is not among these, such as a misspelt one, is only listened to.
+SCORED = ("customer", "caller", "patient")
 UNKNOWN = "unknown"
 
 
@@ -31,4 +32,4 @@ def roles(told: Sequence[str], num_channels: int, config: ScoreConfig) -> list[s
 
 def is_scored(role: str, config: ScoreConfig) -> bool:
     """Whether the emotions of who has this role are looked for."""
-    return config.score_agents or role not in (AGENT, UNKNOWN)
+    return config.score_agents or role in SCORED

@@ -15,7 +15,6 @@ import numpy as np
 import optuna
 import pyarrow as pa
 from optuna.distributions import CategoricalDistribution, distribution_to_json
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from pydantic import BaseModel, ConfigDict
 
 from raysee import storage
@@ -185,6 +184,9 @@ def importance(trials: Sequence[Trial], space: Space) -> dict[str, float]:
     study = told(
         [trial.model_copy(update={"point": {name: trial.point[name] for name in varied}}) for trial in scored], varied
     )
+    # Here, because it brings scikit-learn, which takes as long as half of PyTorch, and every trial is a process.
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
     return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
 
 

@@ -299,8 +299,14 @@ SCORE = f"score {{home}}/calls {WHO} --model {{run}}"
         (SCORE + " --to {home}/calls", "holds the recordings or the model: choose a folder of its own"),
         (SCORE + " --to {home}", "holds the recordings or the model: choose a folder of its own"),
         # whose emotions are looked for
-        ("score {home}/calls --model {run} --to {out}", "Nobody has said who speaks .*give --channels agent,customer"),
-        ("score {home}/calls --channels Agent, --model {run} --to {out}", "Nobody has said who speaks on which"),
+        (
+            "score {home}/calls --model {run} --to {out}",
+            "No channel is that of a customer, caller or patient .*give --channels agent,customer",
+        ),
+        (
+            "score {home}/calls --channels Agent, --model {run} --to {out}",
+            "No channel is that of a customer, caller or patient on which",
+        ),
         (SCORE + " --to {out} --score-agents", r"no reason is given: .*AI Act, Article 5\(1\)\(f\).*give --reason"),
         ("score {home}/calls.csv --model {run} --to {out}", "calls.csv has no column uri, but name: name it so"),
         ("score {home}/calls/**x --model {run} --to {out}", "is no pattern: "),

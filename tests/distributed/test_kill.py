@@ -216,7 +216,7 @@ def test_train(emodb_lake: pathlib.Path, undisturbed_training: Stage) -> None:
 
 
 def test_score(undisturbed_training: Stage, tmp_path: pathlib.Path) -> None:
-    sounds = write_calls(tmp_path / "sounds", calls=3, seconds=8.0)
+    sounds = write_calls(tmp_path / "sounds", calls=3, seconds=5.0)
     (tmp_path / "calls").mkdir()
     for number in range(CALLS):
         os.link(sounds[number % 3], tmp_path / "calls" / f"call-{number:04}.wav")

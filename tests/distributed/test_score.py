@@ -204,9 +204,9 @@ def test_a_pattern_is_a_part_of_an_archive(model: str, call_archive: pathlib.Pat
 
 def test_whom_to_score_must_be_known(model: str, call_archive: pathlib.Path, tmp_path: pathlib.Path) -> None:
     scores = str(tmp_path / "scores")
-    with pytest.raises(ConfigurationError, match="Nobody has said who speaks"):
+    with pytest.raises(ConfigurationError, match="No channel is that of a customer, caller or patient"):
         score(str(call_archive), model, scores, ScoreConfig())
-    with pytest.raises(ConfigurationError, match="Nobody has said who speaks"):
+    with pytest.raises(ConfigurationError, match="No channel is that of a customer, caller or patient"):
         score(str(call_archive), model, scores, ScoreConfig(channels=(("agent", "unknown"),)))
     agents = ScoreConfig(channels=(("agent", "customer"),), score_agents=True)
     with pytest.raises(ConfigurationError, match=r"AI Act.*--reason"):
