@@ -27,6 +27,11 @@ Read = Callable[..., str]
 Drawn = dict[str, list[Any]]
 
 
+@pytest.fixture(autouse=True)
+def few_segments_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raysee.scoring.watch.FEWEST_SEGMENTS", 1)
+
+
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory: pytest.TempPathFactory) -> Summary:
     """The figures of some model."""

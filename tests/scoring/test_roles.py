@@ -35,7 +35,7 @@ def test_agents_are_scored_for_a_reason_only(role: str, by_default: bool) -> Non
     assert is_scored(role, ScoreConfig(score_agents=True))
 
 
-@pytest.mark.parametrize("written", ["agent", "Agent", " AGENT ", "", "  ", "Unknown"])
+@pytest.mark.parametrize("written", ["agent", "Agent", " AGENT ", "", "  ", "Unknown", "agnet", "supervisor"])
 def test_an_agent_is_one_however_it_is_written(written: str) -> None:
     (role,) = named([written])
     assert not is_scored(role, ScoreConfig())
