@@ -3,7 +3,7 @@ BIN := $(VENV)/bin
 CORPUS ?= ravdess
 DATA ?=
 
-.PHONY: help venv demo test lint types bench clean
+.PHONY: help venv demo test chaos lint types bench clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+.*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 20
@@ -16,6 +16,9 @@ demo: venv  ## the main job from end to end; CORPUS=emodb DATA=/path for real re
 
 test: lint types  ## lint, type check, tests
 	@$(BIN)/python -m pytest
+
+chaos: venv  ## nights that are killed at 20 random moments, compared row by row with one that was not
+	@RAYSEE_CHAOS_KILLS=20 $(BIN)/python -m pytest tests/distributed/test_chaos.py
 
 lint: venv  ## ruff
 	@$(BIN)/ruff check .
