@@ -2,7 +2,8 @@
 
 The first start is `python -m raysee` with a Ray of its own. SIGKILL ends either its process group, as an impatient
 operator does (Ray's workers are in groups of their own and follow within a second or two, in which they may still
-write), or all of its processes at once, as when a machine dies. The second start runs in this process.
+write), or all of its processes at once, as when a machine dies. The second start runs in this process. Nights are in
+test_chaos.py.
 """
 
 import contextlib
@@ -10,8 +11,6 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -20,21 +19,17 @@ import pyarrow as pa
 import pytest
 
 from raysee import schema, storage
-from raysee.config import RunConfig, ScoreConfig, TrainingConfig
+from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora import corpus
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
-from raysee.distributed.score import score
 from raysee.distributed.train import train
 from raysee.receipts import Stage
-from raysee.synthesis.calls import write_calls
+
+from . import killing
 
 PATIENCE_S = 120.0
-LITTER_S = 30.0
 CLIPS = 4  # of sound, under all of RAVDESS's names
-CALLS = 384  # names, six shards of 64
-CUSTOMERS = ScoreConfig(channels=(("agent", "customer"),))
-NIGHT = "2026-11-19"
 CONFIG = RunConfig(
     corpora=("emodb",),
     features="logmel40",
@@ -49,38 +44,15 @@ TRAIN = (
 )
 
 
-def session_of(pid: int) -> int | None:
-    """The session that a living process belongs to."""
-    try:
-        state, _, _, session = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:4]
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if state == "Z" else int(session)
-
-
-def members(session: int) -> list[int]:
-    """The living processes of a session."""
-    pids = [int(path.name) for path in pathlib.Path("/proc").iterdir() if path.name.isdigit()]
-    return [pid for pid in pids if session_of(pid) == session]
-
-
 def kill_in_the_middle(words: str, place: str, receipts: str, total: int, *, whole_machine: bool) -> dict[str, bytes]:
     """Start `raysee words`, kill it when some of its `total` receipts are there, and return these.
 
     `receipts` is the pattern of their names below `place`. Fails where the work ended before it could be killed.
     """
     folder = local(place)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs,  # short: Ray's sockets lie below it too
-        subprocess.Popen(
-            [sys.executable, "-m", "raysee", *words.split()],
-            env={**environment, "RAY_TMPDIR": logs},
-            start_new_session=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process,
+        killing.start(words.split(), logs) as process,
     ):
         try:
             deadline = time.monotonic() + PATIENCE_S
@@ -89,32 +61,14 @@ def kill_in_the_middle(words: str, place: str, receipts: str, total: int, *, who
                 assert time.monotonic() < deadline, "it has written nothing"
                 time.sleep(0.002)
         finally:
-            kill(members(process.pid) if whole_machine else [])
+            killing.kill(killing.members(process.pid) if whole_machine else [])
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            leave_nobody(process)
+            killing.leave_nobody(process)
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob(receipts)}
     assert 1 <= len(found) < total, "killed in the middle"
     assert not (folder / "receipt.json").exists()
     return found
-
-
-def kill(pids: list[int]) -> None:
-    """The youngest first: workers before those who would notice."""
-    for pid in sorted(pids, reverse=True):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def leave_nobody(process: subprocess.Popen[str]) -> None:
-    """Wait until the last process of a killed session is gone; fails, and ends them by id, where they stay."""
-    process.wait()
-    deadline = time.monotonic() + LITTER_S
-    while (left := members(process.pid)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    names = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes() for pid in left if session_of(pid) == process.pid]
-    kill(left)
-    assert not names, f"still there {LITTER_S:.0f} s after the kill"
 
 
 def local(uri: str) -> pathlib.Path:
@@ -213,31 +167,3 @@ def test_train(emodb_lake: pathlib.Path, undisturbed_training: Stage) -> None:
     weights = [storage.read_bytes(storage.join(one, "model.safetensors")) for one in (place, whole.place)]
     assert weights[0] == weights[1]
     assert train(str(emodb_lake), CONFIG).found
-
-
-def test_score(undisturbed_training: Stage, tmp_path: pathlib.Path) -> None:
-    sounds = write_calls(tmp_path / "sounds", calls=3, seconds=5.0)
-    (tmp_path / "calls").mkdir()
-    for number in range(CALLS):
-        os.link(sounds[number % 3], tmp_path / "calls" / f"call-{number:04}.wav")
-    (tmp_path / "calls" / "call-9999.wav").write_text("one that is rejected" * 10)
-    calls, model, place = str(tmp_path / "calls"), undisturbed_training.place, storage.normalise(tmp_path / "scores")
-    (whole,) = score(calls, model, str(tmp_path / "undisturbed"), CUSTOMERS, date=NIGHT)
-    words = f"score {calls} --channels agent,customer --night {NIGHT} --model {model} --to {place}"
-    before = kill_in_the_middle(words, place, "done/00000/part-*.json", total=7, whole_machine=True)
-    assert storage.names(storage.join(place, "nights")) == set()
-    assert storage.names(storage.join(place, "ledger")) == set(), "nothing is settled before all is done"
-    (again,) = score(calls, model, place, CUSTOMERS, date=NIGHT)
-    assert not again.found
-    assert again.receipt.counts == {"in": CALLS + 1, "out": CALLS, "rejected": 1, "already": 0}
-    assert kept(place, before)
-    assert_alike(again, whole)
-    for name, its_schema, *keys in (
-        (f"calls/date={NIGHT}", schema.CALLS, "key", "channel"),
-        (f"segments/date={NIGHT}", schema.SEGMENTS, "key", "channel", "start_s"),
-        (f"rejects/date={NIGHT}", schema.REJECTS, "id"),
-        ("batches/00000.parquet", schema.CALL_PLAN, "key"),
-        (f"ledger/{whole.receipt.details['work']}/00000.parquet", schema.LEDGER, "key"),
-    ):
-        assert table(place, name, its_schema, *keys).equals(table(whole.place, name, its_schema, *keys)), name
-    assert score(calls, model, place, CUSTOMERS, date=NIGHT)[0].found
