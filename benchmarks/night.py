@@ -181,6 +181,7 @@ def loop(sounds: list[pathlib.Path], model: str) -> float:
                     y=channel[part["start"] : part["end"]], sr=rate, n_fft=512, hop_length=160, n_mels=40
                 )
                 features = (np.log(mel.T + 1e-10) - mean) / std
+                features = np.pad(features, ((0, max(64 - len(features), 0)), (0, 0)))  # the network's kernels are long
                 with torch.no_grad():
                     answers.append(network(torch.from_numpy(features[None]).float()).softmax(dim=1))
         audio_s += np.atleast_2d(samples).shape[1] / rate
