@@ -24,7 +24,7 @@ class MissingError(StorageError):
 
 
 class UnreachableError(StorageError):
-    """An object store that does not answer: the work stops and can go on later, nothing is rejected for it."""
+    """An object store or a cluster that does not answer: the work can go on later, and nothing is rejected for good."""
 
 
 class CorpusError(RayseeError):
