@@ -22,6 +22,7 @@ from raysee.distributed.train import train
 from raysee.scoring import batches, ledger
 from raysee.synthesis.calls import write_calls
 
+from ..faulty_s3 import FaultyS3, Request
 from . import killing
 
 CALLS = 160  # names, three shards of 64 or less
@@ -53,18 +54,53 @@ def words(lake: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return ["score", str(root / "calls"), "--model", model, "--channels", "agent,customer", "--night", "2026-11-19"]
 
 
+@pytest.fixture(scope="module")
+def whole(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, float]:
+    """An undisturbed night, and how long it took."""
+    place = str(tmp_path_factory.mktemp("chaos") / "whole")
+    return place, run([*words, "--to", place])
+
+
 @pytest.mark.timeout(120 + 60 * KILLS)
-def test_nights_that_are_killed_again_and_again_are_nights(words: list[str], tmp_path: pathlib.Path) -> None:
+def test_nights_that_are_killed_again_and_again_are_nights(
+    words: list[str], whole: tuple[str, float], tmp_path: pathlib.Path
+) -> None:
     chance = random.Random(SEED)
-    whole = str(tmp_path / "whole")
-    longest_s = run([*words, "--to", whole])
     killed: list[str] = []
     while len(killed) < KILLS:
         place = str(tmp_path / f"after-{len(killed)}")
-        while len(killed) < KILLS and killed_in_the_middle([*words, "--to", place], longest_s, chance, killed):
+        while len(killed) < KILLS and killed_in_the_middle([*words, "--to", place], whole[1], chance, killed):
             pass
         run([*words, "--to", place])
-        assert_alike(place, whole, f"after {killed}, RAYSEE_CHAOS_SEED={SEED}")
+        assert_alike(place, whole[0], f"after {killed}, RAYSEE_CHAOS_SEED={SEED}")
+
+
+def test_a_store_that_fails_now_and_then_costs_no_call(
+    words: list[str], whole: tuple[str, float], bucket: str, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading and writing: what could not be read is no row of scores, and comes with the next start."""
+    for path in sorted(pathlib.Path(words[1]).iterdir()):
+        storage.write_bytes(storage.join(bucket, "calls", path.name), path.read_bytes())
+    chance = random.Random(SEED)
+
+    def now_and_then(request: Request) -> str:
+        faults = ("slow down", "reset", "truncate") if request.method == "GET" else ("slow down", "reset")
+        return chance.choice(faults) if chance.random() < 0.05 else ""
+
+    scores = storage.join(bucket, "scores")
+    command = ["score", storage.join(bucket, "calls"), *words[2:], "--to", scores, "--max-rejects", "1"]
+    with FaultyS3(s3_server, now_and_then) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        run(command)
+    assert len(proxy.faults) > 10
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
+    run(command)
+    said = ("call_id", "channel", "talk_s", "shares")
+    ours, theirs = (
+        sorted(([row[name] for name in said] for row in rows(one, "calls", schema.CALLS)), key=repr)
+        for one in (scores, whole[0])
+    )
+    assert ours == theirs
 
 
 def assert_alike(place: str, whole: str, when: str) -> None:
