@@ -20,6 +20,19 @@ os.environ.update(
 )
 
 
+#: Tests that start and kill Rays of their own; the others share that of the session.
+KILLING = ("test_chaos.py", "test_kill.py", "test_large.py", "test_submit.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where two processes share the tests, those of one Ray stay together."""
+    for item in items:
+        if item.path.name in KILLING:
+            item.add_marker(pytest.mark.xdist_group("killing"))
+        elif item.path.parent.name in ("distributed", "commands") or "ray_session" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The address of an S3 server on loopback; AWS_ENDPOINT_URL leads to it for the whole session."""

@@ -23,7 +23,7 @@ from . import killing
 
 TOKEN = "a-token-that-is-nowhere-else-4f1c"
 PATIENCE_S = 120.0
-CALLS = 256
+CALLS = 192
 CONFIG = RunConfig(
     corpora=("emodb",),
     features="logmel40",
@@ -56,6 +56,8 @@ class Cluster:
     def _start(self, *options: str) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
         environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_TMPDIR": self._logs}
+        # A node that is lost shall be missed soon.
+        environment |= {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "4"}
         programs = pathlib.Path(sys.executable).parent
         environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
         # Nodes share this machine, and the agent that takes jobs listens where the session's own Ray does already.
