@@ -101,12 +101,11 @@ def recordings(home: pathlib.Path) -> list[pathlib.Path]:
 
 
 def listed_again(sounds: list[pathlib.Path], folder: pathlib.Path, times: int) -> str:
-    """A folder with each of the files under so many names."""
+    """A folder with so many copies of each of the files."""
     folder.mkdir()
     for number in range(times):
         for path in sounds:
-            os.link(shutil.copy(path, folder.parent), folder / f"{number:04}-{path.name}")
-            (folder.parent / path.name).unlink()
+            shutil.copy(path, folder / f"{number:04}-{path.name}")
     return str(folder)
 
 

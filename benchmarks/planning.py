@@ -97,7 +97,6 @@ def planned(objects: int, settled: int) -> dict[str, float]:
             work="work",
             identity={},
             reason="",
-            listed=objects,
             settled=0,
             twice=0,
             others={},

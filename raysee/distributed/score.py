@@ -109,7 +109,6 @@ def score(
             work=work,
             identity=identity,
             reason=reason,
-            listed=found.recordings.num_rows,
             settled=new.num_settled,
             twice=new.num_twice,
             others=found.others,
@@ -155,11 +154,12 @@ def _run(
         to, batch.work, batch.name, [bytes.fromhex(key) for key in planned["key"].to_pylist() if key not in unsettled]
     )
     earlier = [receipt for receipt in batches.nights(to, watch.NIGHTS_BEFORE) if receipt.details["work"] == batch.work]
+    already = batch.settled + batch.twice
     counts = {
-        "in": batch.listed,
+        "in": planned.num_rows + already,  # the calls that were listed, but for those that were forgotten since
         "out": total["out"],
         "rejected": total["in"] - total["out"],
-        "already": batch.settled + batch.twice,
+        "already": already,
     }
     assert counts["in"] == counts["out"] + counts["rejected"] + counts["already"], "every call is accounted for"
     drifts = watch.drifts(total["tally"].get("histograms", {}), card.reference, earlier)

@@ -34,8 +34,7 @@ class Batch(BaseModel):
     work: str  # fingerprint of model and configuration
     identity: dict[str, Any]  # of which it is the fingerprint
     reason: str  # why agents are scored, where they are
-    listed: int  # rows of the listing
-    settled: int  # of these, scored or rejected for good by an earlier batch
+    settled: int  # rows of the listing that are not in the plan: scored or rejected for good by an earlier batch
     twice: int  # and listed more than once
     others: dict[str, int]  # files that are no recordings, by their ending
     synthetic: bool

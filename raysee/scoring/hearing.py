@@ -85,7 +85,7 @@ class Heard:
     """What was heard of a call so far; `told` are the roles of its channels, as far as a list says."""
 
     def __init__(self, call: Call, told: Sequence[str], scorer: Scorer, watch: Stopwatch) -> None:
-        self._info, self._told, self._scorer, self._watch = call.info, told, scorer, watch
+        self._info, self._scorer, self._watch = call.info, scorer, watch
         self.num_samples = 0
         its_roles = roles(told, call.info.num_channels, scorer.config)
         wide = call.info.sample_rate_hz > telephone.RATE_HZ

@@ -1,7 +1,7 @@
 """What is settled, night after night: the keys of calls that were scored or rejected for good, by what did it.
 
-A part is written when all shards of a batch have their receipts, and never changed: so the ledger says nothing that is
-not so, whenever a start is killed.
+A part is written when all shards of a batch have their receipts, and changed only by `forget`: so the ledger says
+nothing that is not so, whenever a start is killed.
 """
 
 import hashlib

@@ -3,8 +3,10 @@ import pathlib
 import pytest
 
 from raysee import storage
+from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
+from raysee.distributed.train import train
 from raysee.synthesis.calls import write_calls
 from raysee.synthesis.trees import write_emodb
 
@@ -35,6 +37,20 @@ def lake(s3_server: str, ray_session: None, emodb_tree: pathlib.Path) -> str:
     manifest(root, "emodb", storage.join(bucket, "emodb"), allow_count_mismatch=True)
     extract(root, "emodb", ["logmel40"])
     return root
+
+
+@pytest.fixture(scope="session")
+def model(lake: str) -> str:
+    """A run whose model has hardly learned anything, for who scores."""
+    config = RunConfig(
+        corpora=("emodb",),
+        features="logmel40",
+        model="aldeneh",
+        size="debug",
+        labels=("anger", "neutral"),
+        training=TrainingConfig(epochs=1),
+    )
+    return train(lake, config).place
 
 
 def upload(folder: pathlib.Path, place: str) -> None:

@@ -17,8 +17,6 @@ from typing import Any
 import pytest
 
 from raysee import schema, storage
-from raysee.config import RunConfig, TrainingConfig
-from raysee.distributed.train import train
 from raysee.scoring import batches, ledger
 from raysee.synthesis.calls import write_calls
 
@@ -31,18 +29,10 @@ SEED = int(os.environ.get("RAYSEE_CHAOS_SEED", "0")) or random.SystemRandom().ra
 VICTIMS = ("driver", "worker", "raylet", "machine")
 PATIENCE_S = 180.0
 ORPHANS_S = 3.0
-CONFIG = RunConfig(
-    corpora=("emodb",),
-    features="logmel40",
-    model="aldeneh",
-    size="debug",
-    labels=("anger", "neutral"),
-    training=TrainingConfig(epochs=1),
-)
 
 
 @pytest.fixture(scope="module")
-def words(lake: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def words(model: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command, but for where it writes."""
     root = tmp_path_factory.mktemp("chaos")
     sounds = write_calls(root / "sounds", calls=3, seconds=4.0)
@@ -50,7 +40,6 @@ def words(lake: str, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     for number in range(CALLS):
         os.link(sounds[number % 3], root / "calls" / f"call-{number:04}.wav")
     (root / "calls" / "call-9999.wav").write_text("one that is rejected" * 10)
-    model = train(lake, CONFIG).place
     return ["score", str(root / "calls"), "--model", model, "--channels", "agent,customer", "--night", "2026-11-19"]
 
 
@@ -137,7 +126,9 @@ def killed_in_the_middle(words: list[str], longest_s: float, chance: random.Rand
                 assert process.returncode == 0, told
                 return False
             victim = chance.choice([one for one in VICTIMS if [one] != killed[-1:]])
-            killing.kill(chosen(process.pid, victim, chance))
+            if not (pids := chosen(process.pid, victim, chance)):  # not there yet, or not any more
+                victim, pids = "driver", [process.pid]
+            killing.kill(pids)
             killed.append(victim)
             if victim == "worker":
                 told, _ = process.communicate(timeout=PATIENCE_S)
@@ -151,7 +142,7 @@ def killed_in_the_middle(words: list[str], longest_s: float, chance: random.Rand
 
 
 def chosen(session: int, victim: str, chance: random.Random) -> list[int]:
-    """The processes to kill: what is not there yet or any more makes none."""
+    """The processes to kill, none where they are not there."""
     # Not Ray's agents: a node ends with them.
     workers = killing.named(session, "ray::IDLE", "ray::Map", "ray::_do")
     return {

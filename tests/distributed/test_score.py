@@ -6,29 +6,16 @@ import numpy as np
 import pytest
 
 from raysee import schema, storage
-from raysee.config import RunConfig, ScoreConfig, TrainingConfig
+from raysee.config import ScoreConfig
 from raysee.distributed.pool import PoolConfig
 from raysee.distributed.score import score
-from raysee.distributed.train import train
 from raysee.errors import ConfigurationError, StorageError
 from raysee.receipts import Stage
 from raysee.scoring import batches
+from raysee.scoring.forget import forget
 
-CONFIG = RunConfig(
-    corpora=("emodb",),
-    features="logmel40",
-    model="aldeneh",
-    size="debug",
-    labels=("anger", "neutral"),
-    training=TrainingConfig(epochs=1),
-)
 CUSTOMERS = ScoreConfig(channels=(("agent", "customer"),))
 NIGHT = "2026-11-19"
-
-
-@pytest.fixture(scope="module")
-def model(lake: str) -> str:
-    return train(lake, CONFIG).place
 
 
 def _archive(place: str, calls: pathlib.Path) -> str:
@@ -148,6 +135,19 @@ def test_what_was_cut_short_is_finished(model: str, call_archive: pathlib.Path, 
     assert after.receipt.counts == {"in": 5, "out": 1, "rejected": 0, "already": 4}
     assert [row for row in _tables(scores)["calls"] if row["uri"] != late] == whole["calls"]
     assert _json(scores) == documents, "the batch that was begun with them has them, the other one has not"
+
+
+def test_a_call_that_is_forgotten_in_a_night_that_was_cut_short_does_not_stop_it(
+    model: str, call_archive: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    archive, scores = _archive(storage.normalise(tmp_path), call_archive), storage.normalise(tmp_path / "scores")
+    _score(archive, model, scores)
+    storage.remove(storage.join(scores, "nights/00000.json"))
+    forget(scores, "call-0002.wav")
+    storage.remove(storage.join(archive, "call-0002.wav"))
+    stage = _score(archive, model, scores)
+    assert stage.receipt.counts == {"in": 3, "out": 2, "rejected": 1, "already": 0}
+    assert {row["call_id"] for row in _tables(scores)["calls"]} == {"call-0001.wav", "call-0003.wav"}
 
 
 def test_models_in_actors_answer_alike(model: str, call_archive: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -36,9 +36,7 @@ def scored(place: str) -> str:
 
 def _batch() -> Batch:
     told: dict[str, Any] = {"identity": {}, "reason": "", "settled": 0, "twice": 0, "others": {}, "synthetic": False}
-    return Batch(
-        number=0, date="2026-11-19", source="s3://calls", work="work", listed=3, first_shard=0, num_shards=1, **told
-    )
+    return Batch(number=0, date="2026-11-19", source="s3://calls", work="work", first_shard=0, num_shards=1, **told)
 
 
 def _everything(place: str) -> bytes:
