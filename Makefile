@@ -3,7 +3,7 @@ BIN := $(VENV)/bin
 CORPUS ?= ravdess
 DATA ?=
 
-.PHONY: help venv demo test chaos lint types bench clean
+.PHONY: help venv demo test chaos cluster lint types bench clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z-]+.*:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /\1\t/' | expand -t 20
@@ -19,6 +19,9 @@ test: lint types  ## lint, type check, tests; in two processes, because those th
 
 chaos: venv  ## nights that are killed at 20 random moments, compared row by row with one that was not
 	@RAYSEE_CHAOS_KILLS=20 $(BIN)/python -m pytest tests/distributed/test_chaos.py
+
+cluster: venv  ## every job on a cluster of this machine, and a node that is lost in a training
+	@RAYSEE_EVERY_JOB=1 $(BIN)/python -m pytest tests/distributed/test_submit.py
 
 lint: venv  ## ruff
 	@$(BIN)/ruff check .

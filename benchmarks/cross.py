@@ -7,9 +7,7 @@ many. What is finished is kept in .bench/lake and not trained again; --table-onl
 """
 
 import argparse
-import os
 import pathlib
-import sys
 from typing import Any
 
 import results
@@ -39,9 +37,7 @@ def main() -> None:
     options = parser.parse_args()
     root = storage.normalise(options.lake)
     if not options.table_only:
-        real = os.environ.get("RAYSEE_REAL_DATA")
-        if not real:
-            sys.exit("RAYSEE_REAL_DATA names no folder with real recordings")
+        real = results.real_data()
         for corpus in CORPORA:
             manifest(root, corpus, f"{real}/{corpus}")
     rows = []

@@ -6,9 +6,7 @@ About an hour and a half on 2 cores; what is finished is kept in .bench/ and not
 """
 
 import argparse
-import os
 import pathlib
-import sys
 from typing import Any
 
 import results
@@ -32,9 +30,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="bfloat16")
     options = parser.parse_args()
-    real = os.environ.get("RAYSEE_REAL_DATA")
-    if not real:
-        sys.exit("RAYSEE_REAL_DATA names no folder with real recordings")
+    real = results.real_data()
     lake = str(options.lake)
     manifest(lake, "emodb", f"{real}/emodb")
     extract(lake, "emodb", ["logmel40"])

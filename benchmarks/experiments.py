@@ -6,9 +6,7 @@ What is finished is kept in .bench/lake and not trained again; --table-only writ
 """
 
 import argparse
-import os
 import pathlib
-import sys
 from typing import Any
 
 import results
@@ -31,8 +29,8 @@ PARTS: list[tuple[str, Choice, tuple[str, ...], int | None]] = [
         None,
     ),
     ("alexnet-ravdess", Choice(columns=("windows",), hop_ms=500), ("ravdess",), None),
-    ("keesing2020", Choice(columns=("L",), repeats=1), ("emodb",), None),
-    ("badshah2017", Choice(columns=("fresh",), epochs=6), ("emodb",), 1),
+    ("keesing2020", Choice(columns=("L",), repeats=1, precision="bfloat16"), ("emodb",), None),
+    ("badshah2017", Choice(columns=("fresh",), epochs=6, precision="bfloat16"), ("emodb",), 1),
 ]
 
 
@@ -42,9 +40,7 @@ def main() -> None:
     parser.add_argument("--lake", type=pathlib.Path, default=pathlib.Path(".bench/lake"))
     parser.add_argument("--table-only", action="store_true")
     options = parser.parse_args()
-    real = os.environ.get("RAYSEE_REAL_DATA")
-    if not real:
-        sys.exit("RAYSEE_REAL_DATA names no folder with real recordings")
+    real = results.real_data()
     root = storage.normalise(options.lake)
     for corpus in ("emodb", "ravdess"):
         manifest(root, corpus, f"{real}/{corpus}")
@@ -79,6 +75,7 @@ def row(name: str, line: Line) -> dict[str, Any]:
         "spread": spread and [round(factor * (one or 0.0), 1) for one in spread],
         "protocol": line.config.protocol,
         "epochs": line.config.training.epochs,
+        "precision": line.config.training.precision,
         "repeats": line.config.repeats,
         "trainings": line.num_trainings,
         "remark": line.remark,

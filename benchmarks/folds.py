@@ -6,9 +6,7 @@
 """
 
 import argparse
-import os
 import pathlib
-import sys
 import time
 
 import ray
@@ -42,9 +40,7 @@ def main() -> None:
     parser.add_argument("--lake", type=pathlib.Path, default=pathlib.Path(".bench/lake"))
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    real = os.environ.get("RAYSEE_REAL_DATA")
-    if not real:
-        sys.exit("RAYSEE_REAL_DATA names no folder with real recordings")
+    real = results.real_data()
     root = storage.normalise(options.lake)
     manifest(root, "emodb", f"{real}/emodb")
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)

@@ -27,7 +27,7 @@ import torch
 
 from raysee import schema, storage
 from raysee.audio.speech import detector
-from raysee.config import RunConfig, ScoreConfig
+from raysee.config import Precision, RunConfig, ScoreConfig
 from raysee.distributed.cluster import connect
 from raysee.distributed.score import score
 from raysee.evaluation.protocols import PROTOCOLS
@@ -44,6 +44,7 @@ from raysee.training.card import Card
 
 UNIT = "audio hours / h"
 RAY = "raysee score, all cores through Ray"
+MIXED = "raysee score --precision bfloat16, all cores through Ray"
 PLAIN = "raysee's pure functions, 1 process, 1 thread"
 LOOP = "librosa.load + silero_vad.get_speech_timestamps + the model a segment at a time, 1 process, 1 thread"
 LABELS = ["anger", "happiness", "neutral", "sadness"]
@@ -56,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hours", type=float, default=20.0)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--mixed", action="store_true", help="also --precision bfloat16")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -68,21 +70,21 @@ def main() -> None:
         connect()
         through_ray(few, model, home / "scores")  # the workers start and import
         seconds: dict[str, float] = {}
-        figures = results.in_turn(
-            {
-                RAY: lambda: through_ray(archive, model, home / "scores", seconds),
-                PLAIN: lambda: plain(few, model, home / "plain"),
-                LOOP: lambda: loop(sounds, model),
-            },
-            options.repeats,
-        )
+        runs = {
+            RAY: lambda: through_ray(archive, model, home / "scores", seconds=seconds),
+            PLAIN: lambda: plain(few, model, home / "plain"),
+            LOOP: lambda: loop(sounds, model),
+        }
+        if options.mixed:
+            runs[MIXED] = lambda: through_ray(archive, model, home / "mixed", precision="bfloat16")
+        figures = results.in_turn(runs, options.repeats)
     total = sum(seconds.values())
     results.write(
         "night",
         [
             results.compared(RAY, PLAIN, figures, unit=UNIT, target=0.85, factor=os.cpu_count() or 1),
             results.compared(RAY, LOOP, figures, unit=UNIT, target=5.0),
-            results.compared(PLAIN, LOOP, figures, unit=UNIT, target=5.0),
+            *(results.compared(what, LOOP, figures, unit=UNIT) for what in (PLAIN, MIXED) if what in figures),
             *(
                 {"what": f"share of a worker's time: {stage}", "value": round(100 * spent / total, 1), "unit": "%"}
                 for stage, spent in sorted(seconds.items(), key=lambda one: -one[1])
@@ -134,11 +136,17 @@ def untrained(place: str) -> str:
     return place
 
 
-def through_ray(archive: str, model: str, to: pathlib.Path, seconds: dict[str, float] | None = None) -> float:
+def through_ray(
+    archive: str,
+    model: str,
+    to: pathlib.Path,
+    precision: Precision = "float32",
+    seconds: dict[str, float] | None = None,
+) -> float:
     """Hours of audio an hour of the whole stage, listing, ledger and receipts included."""
     shutil.rmtree(to, ignore_errors=True)
     began = time.perf_counter()
-    (stage,) = score(archive, model, str(to), EVERYBODY)
+    (stage,) = score(archive, model, str(to), EVERYBODY.model_copy(update={"precision": precision}))
     took = time.perf_counter() - began
     assert stage.receipt.counts["out"] == stage.receipt.counts["in"], stage.receipt.rejects
     if seconds is not None:
@@ -153,7 +161,7 @@ def plain(archive: str, model: str, out: pathlib.Path) -> float:
     """The same functions and the same tables, in this process."""
     network, card, front_end = cards.load(model)
     config = EVERYBODY.model_copy(update={"detector": detector()})
-    scorer = Scorer(predictor(network, card, config.batch_size), card, front_end, config)
+    scorer = Scorer(predictor(network, card, config), card, front_end, config)
     began = time.perf_counter()
     found = listing.find(archive).recordings
     keys = pa.array([key.hex() for key in ledger.keys(found).to_pylist()], pa.string())

@@ -2,8 +2,10 @@
 
 import datetime
 import json
+import os
 import pathlib
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,7 +30,7 @@ def compared(
     figures: dict[str, list[float]],
     *,
     unit: str,
-    target: float,
+    target: float | None = None,
     factor: float = 1.0,
 ) -> dict[str, Any]:
     """A row of `what` beside `peer`, of figures taken in turn: medians, spread, and the median of the pairs' ratios.
@@ -46,6 +48,14 @@ def compared(
         "ratio": round(statistics.median(mine / (factor * its) for mine, its in pairs), 3),
         "target": target,
     }
+
+
+def real_data() -> str:
+    """The folder with real recordings; the benchmark ends with a sentence where RAYSEE_REAL_DATA names none."""
+    found = os.environ.get("RAYSEE_REAL_DATA")
+    if not found:
+        sys.exit("RAYSEE_REAL_DATA names no folder with real recordings")
+    return found
 
 
 def write(name: str, rows: Sequence[dict[str, Any]]) -> None:

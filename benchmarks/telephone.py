@@ -8,9 +8,7 @@ conditions; the one of telephone sound heard every training clip through one cod
 
 import argparse
 import dataclasses
-import os
 import pathlib
-import sys
 from typing import Any, get_args
 
 import numpy as np
@@ -46,9 +44,7 @@ def main() -> None:
     parser.add_argument("--lake", type=pathlib.Path, default=pathlib.Path(".bench/lake"))
     parser.add_argument("--repeats", type=int, default=1)
     options = parser.parse_args()
-    real = os.environ.get("RAYSEE_REAL_DATA")
-    if not real:
-        sys.exit("RAYSEE_REAL_DATA names no folder with real recordings")
+    real = results.real_data()
     torch.set_num_threads(1)
     root = storage.normalise(options.lake)
     manifest(root, "emodb", f"{real}/emodb")

@@ -9,10 +9,8 @@ a time. Under an hour on 2 cores; finished trials are kept in .bench/lake and no
 
 import argparse
 import itertools
-import os
 import pathlib
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -52,9 +50,7 @@ def main() -> None:
     parser.add_argument("--overhead-epochs", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    real = os.environ.get("RAYSEE_REAL_DATA")
-    if not real:
-        sys.exit("RAYSEE_REAL_DATA names no folder with real recordings")
+    real = results.real_data()
     torch.set_num_threads(1)
     lake = storage.normalise(options.lake)
     manifest(lake, "emodb", f"{real}/emodb")

@@ -41,4 +41,17 @@ if torch.version.cuda is None:
         print(f"PyTorch is a CPU build: took out {len(libraries)} CUDA libraries of torchaudio.")
 import torchaudio.functional  # noqa: E402, F401
 PYTHON
+
+# numba keeps what it compiles of librosa beside it, and where several processes do so for the first time at once, what
+# they leave behind ends in a segmentation fault, for good (docs/decisions.md). So one does, before there are others.
+NUMBA_CPU_NAME=generic "$venv/bin/python" - <<'PYTHON'
+import librosa
+import numpy
+
+sound = numpy.random.default_rng(0).standard_normal(32000).astype(numpy.float32)
+librosa.feature.chroma_stft(y=sound)
+librosa.feature.zero_crossing_rate(numpy.stack([sound, sound]))
+librosa.yin(numpy.stack([sound, sound]), fmin=60, fmax=500)
+librosa.effects.time_stretch(sound, rate=1.1)
+PYTHON
 printf '%s' "$wanted" > "$venv/installed"

@@ -1,19 +1,22 @@
 """The command line."""
 
+import shlex
 import sys
+from collections.abc import Iterator, Sequence
 from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from raysee import __version__
+from raysee import __version__, storage
 from raysee.commands import cross, data, runs, scores, submit, tune
-from raysee.errors import RayseeError
+from raysee.errors import ConfigurationError, RayseeError
 
 app = typer.Typer(
     help="Speech emotion recognition at scale, on Ray. A lake holds the stages: manifest, extract, train; "
-    "score and report use what came out. Places are s3://bucket/..., file:///... or paths.",
+    "score and report use what came out. Places are s3://bucket/..., file:///... or paths. "
+    "@PLACE stands for the options in that file.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -28,9 +31,12 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 
 
 def main() -> None:
-    """The entry point: a RayseeError becomes one sentence and exit code 1."""
+    """The entry point: a RayseeError becomes one sentence and exit code 1.
+
+    A word `@PLACE` stands for the words of that file, which may be on S3: the options of a job in one place.
+    """
     try:
-        app()
+        app(args=list(_words(sys.argv[1:])))
     except RayseeError as error:
         _fail(str(error))
     except ValidationError as error:
@@ -39,6 +45,24 @@ def main() -> None:
         if leaving.code == 130:  # Typer's, for Ctrl-C
             Console(stderr=True).print("Stopped. The same command goes on where it was.")
         raise
+
+
+def _words(given: Sequence[str]) -> Iterator[str]:
+    """The words of the command line, those of files in their place; after `--` a word is what it is."""
+    remaining = iter(given)
+    for word in remaining:
+        if word.startswith("@"):
+            text = storage.read_bytes(storage.normalise(word[1:])).decode(errors="replace")
+            try:
+                yield from shlex.split(text, comments=True)
+            except ValueError as error:
+                raise ConfigurationError(
+                    f"{word[1:]} holds no words that can be read ({error}): write options as in a shell."
+                ) from error
+        else:
+            yield word
+        if word == "--":
+            yield from remaining
 
 
 def _fail(message: str) -> NoReturn:

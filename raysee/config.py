@@ -37,6 +37,12 @@ def merge_fingerprints(parts: Iterable[str]) -> str:
     return f"{sum(int(part, 16) for part in parts) % 2**256:064x}"
 
 
+#: bfloat16: mixed precision by torch.autocast.
+Precision = Literal["float32", "bfloat16"]
+Size = Literal["published", "debug"]  # of a network
+Aggregation = Literal["mean", "median", "vote"]  # from the windows of a clip to the clip
+
+
 class TrainingConfig(Config):
     """How one network is fitted. Defaults: Keesing et al. 2020, section 4.2 (Aldeneh's batch size)."""
 
@@ -52,7 +58,7 @@ class TrainingConfig(Config):
     balance: float = Field(1.0, ge=0, le=1)  # exponent of the class weights; 0: all classes weigh the same
     patience: int = Field(0, ge=0)  # stop after so many epochs without a lower validation loss; 0: never
     seed: int = Field(0, ge=0, lt=2**32)
-    precision: Literal["float32", "bfloat16"] = "float32"  # bfloat16: mixed precision by torch.autocast
+    precision: Precision = "float32"
     compile: Literal["no", "default", "cuda-graphs"] = "no"  # by torch.compile
 
 
@@ -62,14 +68,14 @@ class RunConfig(Config):
     corpora: tuple[str, ...] = Field(min_length=1)  # several: their clips together
     features: str
     model: str
-    size: Literal["published", "debug"] = "published"
+    size: Size = "published"
     options: dict[str, int | float] = {}  # of the network's builder, otherwise than its size has them
     protocol: str = "strict"
     labels: tuple[str, ...] = ()  # empty: all
     scheme: str = ""  # classes by a scheme of emotions.SCHEMES; empty: the corpora's own labels
     test: tuple[str, ...] = ()  # under a protocol across corpora: those that are tested; empty: each in turn
     repeats: int = Field(1, ge=1)
-    aggregation: Literal["mean", "median", "vote"] = "mean"  # of the examples of a clip, where they are several
+    aggregation: Aggregation = "mean"
     hop_ms: int = Field(10, ge=1)  # between the windows of a network that slides over a clip
     augmented: str = ""  # features of altered copies of the clips, which are trained on too
     initial: str = ""  # a safetensors file with the weights that training starts from
@@ -100,3 +106,4 @@ class ScoreConfig(Config):
     score_agents: bool = False  # also agents, and channels of which nobody has said who speaks there
     abstain: float = Field(0.0, ge=0, le=1)  # the label of what is less probable is "unsure"
     batch_size: int = Field(64, ge=1)
+    precision: Precision = "float32"  # of the network

@@ -1,6 +1,7 @@
 """The file systems behind the places, and what they raise in one sentence with the next step."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import urllib.parse
@@ -86,4 +87,8 @@ def explained(uri: str) -> Iterator[None]:
             f"{uri} has no way to it: {error}. Check AWS_ENDPOINT_URL, e.g. http://host:9000."
         ) from error
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                f"No room is left for {uri}: make some and start again; what is finished is kept."
+            ) from error
         raise StorageError(f"{uri} cannot be used: {error}. Check the place and the AWS settings.") from error

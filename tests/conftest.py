@@ -5,6 +5,7 @@ import pathlib
 import uuid
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from moto.server import ThreadedMotoServer
 
@@ -19,6 +20,8 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
 )
 
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine breaks no promise
+hypothesis.settings.load_profile("untimed")
 
 #: Tests that start and kill Rays of their own; the others share that of the session.
 KILLING = ("test_chaos.py", "test_kill.py", "test_large.py", "test_submit.py")
@@ -31,6 +34,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("killing"))
         elif item.path.parent.name in ("distributed", "commands") or "ray_session" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("ray"))
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes by their argument: some hold the second they were made in, and two processes must name a test alike."""
+    return argname if isinstance(val, bytes) else None
 
 
 @pytest.fixture(scope="session")

@@ -140,7 +140,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: pathlib.Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(StorageError, match="No space left"):
+    with pytest.raises(StorageError, match="No room is left"):
         storage.write_bytes(uri, b"new")
     assert storage.read_bytes(uri) == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from raysee.audio.decode import Samples
-from raysee.audio.speech import level_dbfs
+from raysee.audio.measure import level_dbfs
 
 _EVERY_S = 1.0  # a stretch of half a second in each second is looked at
 _STRETCH_S = 0.5

@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from raysee.audio.decode import Audio, decode
-from raysee.audio.speech import level_dbfs
+from raysee.audio.decode import Audio, Samples, decode
 from raysee.errors import AudioError
 
 #: The highest sample of 16-bit sound. What mu-law (0.980) and 8 bits (0.992) can say at most is below it.
@@ -52,6 +51,13 @@ def measure(data: bytes, spans: Sequence[Span] = (WHOLE,)) -> list[Measures | Au
         except AudioError as error:
             found.append(error)
     return found
+
+
+def level_dbfs(frames: Samples) -> npt.NDArray[np.float32]:
+    """RMS level along the last axis in dB relative to full scale; digital silence is -100."""
+    power = np.mean(np.square(frames), axis=-1, dtype=np.float32)
+    level: npt.NDArray[np.float32] = 10 * np.log10(np.maximum(power, np.float32(1e-10)))
+    return level
 
 
 def _measure(audio: Audio, content_sha256: str) -> Measures:

@@ -1,9 +1,8 @@
-"""Where somebody speaks, in many recordings at once: by Silero's detector, or where that is not installed, by energy.
+"""Where somebody speaks: by Silero's detector, or where that is not installed, by energy.
 
-B: recordings (a channel of a call is one), T: samples, F: frames of 32 ms.
+B: channels of a call, T: samples, F: frames of 32 ms.
 """
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,8 +10,8 @@ import numpy.typing as npt
 
 from raysee.audio import segments, silero
 from raysee.audio.decode import Samples
-from raysee.audio.resample import resample
-from raysee.audio.segments import Probabilities, Segment, SegmentConfig
+from raysee.audio.measure import level_dbfs
+from raysee.audio.segments import Probabilities
 from raysee.errors import ConfigurationError
 
 _ABOVE_FLOOR_DB = 12.0  # speech is at least this much above the line's own noise
@@ -28,19 +27,14 @@ _LEVELS_DB = np.arange(_DIGITAL_SILENCE_DBFS, 1.0)  # as finely as the floor is 
 _SLOPE_DB = 5.0  # 3 dB from a probability of 0.5 to one of 0.35
 _TONE_SHARE = 0.985  # of a frame's power in two peaks; 2 to 8 % of the speech in real calls has as much
 _PEAK_BINS = 2  # a sine behind a Hann window spreads over so many bins on both sides
-_SIDE_BY_SIDE = 32  # recordings: with more, Silero's model is hardly faster
 _FRAME_SIZE = round(segments.FRAME_S * silero.SAMPLE_RATE_HZ)
-_BLOCK_FRAMES = 320  # of all recordings, some 10 s at once
 
 
 class Detector(Protocol):
-    """A pass over several recordings of 16 kHz, whose state goes on from block to block."""
+    """A pass over the channels of a recording of 16 kHz, whose state goes on from block to block."""
 
     def push(self, samples_BT: Samples) -> Probabilities:
-        """Go on by these samples; (B, F), the probability of speech in each frame of 32 ms that they fill.
-
-        Recordings that are over may be left off at the end of B, for good.
-        """
+        """Go on by these samples; (B, F), the probability of speech in each frame of 32 ms that they fill."""
 
 
 def detector() -> str:
@@ -48,51 +42,16 @@ def detector() -> str:
     return silero.name() if silero.is_installed() else ENERGY
 
 
-def listener(name: str, num_recordings: int) -> Detector:
+def listener(name: str, num_channels: int) -> Detector:
     """The detector of that name before its first sample. ConfigurationError where another one is installed here."""
     if name == ENERGY:
-        return Energy(num_recordings)
+        return Energy(num_channels)
     if name != detector():
         raise ConfigurationError(
             f"Speech is to be found by {name}, and {detector()} is what is installed here: "
             'pip install "raysee[speech]" in the same versions on every machine.'
         )
-    return silero.Silero(num_recordings)
-
-
-def find_segments(
-    recordings: Sequence[Samples], sample_rate_hz: int, config: SegmentConfig, name: str
-) -> list[list[Segment]]:
-    """The segments to score of each of the recordings (num_samples,), found by the detector `name`."""
-    return [segments.cut(found_F, config) for found_F in probabilities(recordings, sample_rate_hz, name)]
-
-
-def probabilities(recordings: Sequence[Samples], sample_rate_hz: int, name: str) -> list[Probabilities]:
-    """For each of the recordings (num_samples,), the probability of speech in its whole frames of 32 ms."""
-    heard = [resample(samples, sample_rate_hz, silero.SAMPLE_RATE_HZ) for samples in recordings]
-    longest_first = sorted(range(len(heard)), key=lambda index: -len(heard[index]))
-    found: list[Probabilities] = [np.zeros(0, np.float32)] * len(heard)
-    for first in range(0, len(heard), _SIDE_BY_SIDE):
-        batch = longest_first[first : first + _SIDE_BY_SIDE]
-        for index, found_F in zip(batch, _side_by_side([heard[index] for index in batch], name), strict=True):
-            # What resampling rounds up may not lie behind the recording's end.
-            found[index] = found_F[: int(len(recordings[index]) / sample_rate_hz / segments.FRAME_S + 1e-9)]
-    return found
-
-
-def _side_by_side(recordings: list[Samples], name: str) -> list[Probabilities]:
-    """Of recordings in order of length, the longest first."""
-    listening = listener(name, len(recordings))
-    block = _BLOCK_FRAMES * _FRAME_SIZE
-    found: list[list[Probabilities]] = [[] for _ in recordings]
-    for begin in range(0, len(recordings[0]), block):
-        parts = [samples[begin : begin + block] for samples in recordings if len(samples) > begin]
-        samples_BT = np.zeros((len(parts), len(parts[0])), np.float32)
-        for row_T, part in zip(samples_BT, parts, strict=True):
-            row_T[: len(part)] = part
-        for blocks, block_F in zip(found, listening.push(samples_BT), strict=False):
-            blocks.append(block_F)
-    return [np.concatenate(blocks) if blocks else np.zeros(0, np.float32) for blocks in found]
+    return silero.Silero(num_channels)
 
 
 class Energy:
@@ -104,24 +63,23 @@ class Energy:
     Music is none of these: it is taken for speech.
     """
 
-    def __init__(self, num_recordings: int) -> None:
-        self._waiting_BT = np.zeros((num_recordings, 0), np.float32)
-        self._counts = np.zeros((num_recordings, len(_LEVELS_DB)), np.int64)
-        self._last = np.zeros((num_recordings, 1), np.float32)
+    def __init__(self, num_channels: int) -> None:
+        self._waiting_BT = np.zeros((num_channels, 0), np.float32)
+        self._counts = np.zeros((num_channels, len(_LEVELS_DB)), np.int64)
+        self._last = np.zeros((num_channels, 1), np.float32)
 
     def push(self, samples_BT: Samples) -> Probabilities:
         """See Detector."""
-        num_recordings = len(samples_BT)
-        waiting_BT = np.concatenate([self._waiting_BT[:num_recordings], samples_BT], axis=1)
+        waiting_BT = np.concatenate([self._waiting_BT, samples_BT], axis=1)
         num_frames = waiting_BT.shape[1] // _FRAME_SIZE
         self._waiting_BT = waiting_BT[:, num_frames * _FRAME_SIZE :].copy()
-        frames_BFT = waiting_BT[:, : num_frames * _FRAME_SIZE].reshape(num_recordings, num_frames, _FRAME_SIZE)
+        frames_BFT = waiting_BT[:, : num_frames * _FRAME_SIZE].reshape(len(samples_BT), num_frames, _FRAME_SIZE)
         frames_BFT = frames_BFT - frames_BFT.mean(axis=-1, keepdims=True)  # a constant offset is no sound
         level_BF = level_dbfs(frames_BFT)
         floor_BF = np.stack([self._floor(row, level_F) for row, level_F in enumerate(level_BF)])
         above_BF = level_BF - np.maximum(np.minimum(floor_BF, _HIGHEST_FLOOR_DBFS) + _ABOVE_FLOOR_DB, _SILENCE_DBFS)
         speech_BF = np.where(_is_tone(frames_BFT), 0.0, 1 / (1 + np.exp(-above_BF / _SLOPE_DB))).astype(np.float32)
-        with_last_BF = np.concatenate([self._last[:num_recordings], speech_BF], axis=1)
+        with_last_BF = np.concatenate([self._last, speech_BF], axis=1)
         self._last = with_last_BF[:, -1:].copy()
         probabilities_BF: Probabilities = np.minimum(with_last_BF[:, :-1], with_last_BF[:, 1:])
         return probabilities_BF
@@ -149,10 +107,3 @@ def _is_tone(frames_BFT: Samples) -> Mask:
         rest = np.where(np.abs(bins - peak[..., None]) <= _PEAK_BINS, 0.0, rest)
     is_tone: Mask = rest.sum(axis=-1) <= (1 - _TONE_SHARE) * total
     return is_tone
-
-
-def level_dbfs(frames: Samples) -> npt.NDArray[np.float32]:
-    """RMS level along the last axis in dB relative to full scale; digital silence is -100."""
-    power = np.mean(np.square(frames), axis=-1, dtype=np.float32)
-    level: npt.NDArray[np.float32] = 10 * np.log10(np.maximum(power, np.float32(1e-10)))
-    return level

@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 
 from raysee import emotions, schema, storage
-from raysee.commands.options import Lake, Precision, Size, names, pairs
-from raysee.config import RunConfig, TrainingConfig
+from raysee.commands.options import Lake, adjusted, names
+from raysee.config import Precision, RunConfig, Size
 from raysee.console import counts, progress, say, say_stage
-from raysee.errors import unknown
 
 
 class Standardise(enum.StrEnum):
@@ -44,11 +43,11 @@ def cross(
     ] = Standardise.NONE,
     model: Annotated[str, typer.Option(help="A network or a classifier by name, e.g. aldeneh.")] = "aldeneh",
     features: Annotated[str, typer.Option(help="A front-end by name; by default the model's published one.")] = "",
-    size: Annotated[Size, typer.Option(help="The network as published, or one that fits in seconds.")] = Size.PUBLISHED,
+    size: Annotated[Size, typer.Option(help="The network as published, or one that fits in seconds.")] = "published",
     epochs: Annotated[int, typer.Option(min=0, help="Passes over the training part; 0: as published.")] = 0,
     repeats: Annotated[int, typer.Option(min=1, help="Trainings with different seeds.")] = 1,
     seed: Annotated[int, typer.Option(help="All random choices follow from it.")] = 0,
-    precision: Annotated[Precision, typer.Option(help="bfloat16: mixed precision.")] = Precision.FLOAT32,
+    precision: Annotated[Precision, typer.Option(help="bfloat16: mixed precision.")] = "float32",
     setting: Annotated[
         list[str] | None,
         typer.Option(
@@ -69,22 +68,17 @@ def cross(
 
     plan = crossing.plan(names(train), names(test), names(leave_one_corpus_out), names(matrix))
     takes, training = published(model)
-    settings = pairs(setting or [], "--set")
-    for name in settings:
-        if name not in TrainingConfig.model_fields:
-            raise unknown("setting", name, TrainingConfig.model_fields)
-    given = {"seed": seed, "precision": precision.value, **({"epochs": epochs} if epochs else {})}
     config = RunConfig(
         corpora=plan.corpora,
         features=features or takes[0],
         model=model,
-        size=size.value,
+        size=size,
         protocol=_PROTOCOLS[standardise],
         scheme=scheme,
         labels=tuple(names(labels)),
         repeats=repeats,
         deliver=False,
-        training=training.model_validate({**training.model_dump(), **given, **settings}),
+        training=adjusted(training, seed=seed, precision=precision, epochs=epochs, given=setting),
     )
     for corpus, counted in count(to, plan.corpora, config).items():
         say(f"{corpus}: {counts(counted.classes)}; dropped {counts(counted.dropped) or 'nothing'}")

@@ -1,21 +1,14 @@
 """Corpora, their features, and what is in them."""
 
-import enum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from raysee import storage
-from raysee.commands.options import Channel, Lake, Overwrite, names, pairs
+from raysee.commands.options import Lake, Overwrite, names, pairs
+from raysee.config import Channel
 from raysee.console import counts, progress, say, say_stage
 from raysee.errors import unknown
-
-
-class Exchange(enum.StrEnum):
-    """Formats of others."""
-
-    AUDFORMAT = "audformat"
-    LHOTSE = "lhotse"
 
 
 def corpora() -> None:
@@ -63,7 +56,7 @@ def manifest(
 
 def export(
     corpus: Annotated[str, typer.Argument(help="A corpus of the lake.")],
-    kind: Annotated[Exchange, typer.Argument(help="Whose format.")],
+    kind: Annotated[Literal["audformat", "lhotse"], typer.Argument(help="Whose format.")],
     folder: Annotated[str, typer.Argument(help="A new folder of this machine.")],
     to: Lake,
 ) -> str:
@@ -72,7 +65,7 @@ def export(
     from raysee.corpora.manifest import utterances_of
 
     clips = utterances_of(to, corpus)
-    rejects = exchange.EXPORTS[kind.value](clips, folder)
+    rejects = exchange.EXPORTS[kind](clips, folder)
     say(f"{clips.num_rows - rejects.num_rows} of {clips.num_rows} clips -> {folder}")
     for row in rejects.to_pylist():
         say(f"  {row['id']}: {row['message']}")
@@ -112,14 +105,14 @@ def extract(
     to: Lake,
     channel: Annotated[
         Channel, typer.Option(help="telephone: its band, 8 kHz, and one of its codecs by chance for each clip.")
-    ] = Channel.CLEAN,
+    ] = "clean",
     overwrite: Overwrite = False,
 ) -> str:
     """Make features of every clip of a corpus, of new and changed clips only where there are some."""
     from raysee.distributed.extract import extract as run
 
     with progress("clips") as on_progress:
-        stages = run(to, corpus, names(features), channel=channel.value, overwrite=overwrite, on_progress=on_progress)
+        stages = run(to, corpus, names(features), channel=channel, overwrite=overwrite, on_progress=on_progress)
     return [say_stage(stage, f"{stage.receipt.details['audio_s'] / 3600:.2f} hours of audio") for stage in stages][-1]
 
 

@@ -1,43 +1,31 @@
 """Options that several commands share, and what they are parsed into."""
 
-import enum
 from typing import Annotated
 
 import typer
 
-from raysee.errors import ConfigurationError
+from raysee.config import Precision, TrainingConfig
+from raysee.errors import ConfigurationError, unknown
 
 Lake = Annotated[str, typer.Option("--to", envvar="RAYSEE_LAKE", help="The lake: where all stages read and write.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Delete what an earlier start has written, then begin.")]
 
 
-class Size(enum.StrEnum):
-    """Sizes of a network."""
-
-    PUBLISHED = "published"
-    DEBUG = "debug"
-
-
-class Precision(enum.StrEnum):
-    """Arithmetic of training."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
+def adjusted(
+    published: TrainingConfig, *, seed: int, precision: Precision, epochs: int, given: list[str] | None
+) -> TrainingConfig:
+    """The published training with what was asked for; 0 epochs: as many as published."""
+    asked = {"seed": seed, "precision": precision, **({"epochs": epochs} if epochs else {})}
+    return TrainingConfig.model_validate({**published.model_dump(), **asked, **settings(given)})
 
 
-class Aggregation(enum.StrEnum):
-    """From the windows of a clip to the clip."""
-
-    MEAN = "mean"
-    MEDIAN = "median"
-    VOTE = "vote"
-
-
-class Channel(enum.StrEnum):
-    """What recordings come through."""
-
-    CLEAN = "clean"
-    TELEPHONE = "telephone"
+def settings(given: list[str] | None) -> dict[str, str]:
+    """What --set says of a training. ConfigurationError for a setting that there is not."""
+    named = pairs(given or [], "--set")
+    for name in named:
+        if name not in TrainingConfig.model_fields:
+            raise unknown("setting", name, TrainingConfig.model_fields)
+    return named
 
 
 def pairs(texts: list[str], option: str) -> dict[str, str]:

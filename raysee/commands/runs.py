@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from raysee.commands.options import Aggregation, Channel, Lake, Overwrite, Precision, Size, names, pairs, span
-from raysee.config import RunConfig, TrainingConfig
+from raysee.commands.options import Lake, Overwrite, adjusted, names, span
+from raysee.config import Aggregation, Channel, Precision, RunConfig, Size
 from raysee.console import figures, progress, say, say_stage
-from raysee.errors import ConfigurationError, unknown
+from raysee.errors import ConfigurationError
 
 #: What may be given beside --config: where and how, nothing of what its file holds.
 _BESIDE_CONFIG = {"config", "to", "workers", "checkpoint_epochs", "gpus", "overwrite"}
@@ -29,24 +29,24 @@ def train(
         str, typer.Option(help="strict; paper or code, as Keesing et al. 2020; others are named after what leaks.")
     ] = "strict",
     labels: Annotated[str, typer.Option(help="Only these of the corpus's labels, comma-separated.")] = "",
-    size: Annotated[Size, typer.Option(help="The network as published, or one that fits in seconds.")] = Size.PUBLISHED,
+    size: Annotated[Size, typer.Option(help="The network as published, or one that fits in seconds.")] = "published",
     epochs: Annotated[int, typer.Option(min=0, help="Passes over the training part; 0: as published.")] = 0,
     repeats: Annotated[int, typer.Option(help="Cross-validations with different seeds.")] = 1,
     seed: Annotated[int, typer.Option(help="All random choices follow from it.")] = 0,
-    precision: Annotated[Precision, typer.Option(help="bfloat16: mixed precision.")] = Precision.FLOAT32,
+    precision: Annotated[Precision, typer.Option(help="bfloat16: mixed precision.")] = "float32",
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", help="A setting of the training, NAME=VALUE, e.g. batch_size=64 or patience=5."),
     ] = None,
     aggregation: Annotated[
         Aggregation, typer.Option(help="From the windows of a clip to the clip, for networks that see windows.")
-    ] = Aggregation.MEAN,
+    ] = "mean",
     hop_ms: Annotated[int, typer.Option(help="Between windows, for networks that slide.")] = 10,
     augmented: Annotated[str, typer.Option(help="Features of altered copies to train on too.")] = "",
     initial: Annotated[str, typer.Option(help="A safetensors file with weights to start from.")] = "",
     channel: Annotated[
         Channel, typer.Option(help="telephone: features through it, for a model of calls at 8 kHz.")
-    ] = Channel.CLEAN,
+    ] = "clean",
     deliver: Annotated[bool, typer.Option(help="Fit a model on everything, to score with.")] = True,
     workers: Annotated[
         str,
@@ -69,26 +69,21 @@ def train(
         wanted = _from_file(config, context)
     else:
         takes, training = published(model)
-        settings = pairs(setting or [], "--set")
-        for name in settings:
-            if name not in TrainingConfig.model_fields:
-                raise unknown("setting", name, TrainingConfig.model_fields)
-        given = {"seed": seed, "precision": precision.value, **({"epochs": epochs} if epochs else {})}
         wanted = RunConfig(
             corpora=tuple(names(corpus)),
             features=features or takes[0],
             model=model,
-            size=size.value,
+            size=size,
             protocol=protocol,
             labels=tuple(names(labels)),
             repeats=repeats,
-            aggregation=aggregation.value,
+            aggregation=aggregation,
             hop_ms=hop_ms,
             augmented=augmented,
             initial=initial,
             deliver=deliver,
-            channel=channel.value,
-            training=training.model_validate({**training.model_dump(), **given, **settings}),
+            channel=channel,
+            training=adjusted(training, seed=seed, precision=precision, epochs=epochs, given=setting),
         )
     if workers:
         if gpus not in (0, 1):
@@ -137,12 +132,10 @@ def reproduce(
     corpora: Annotated[str, typer.Option(help="Only these corpora of the lake, comma-separated.")] = "",
     columns: Annotated[str, typer.Option(help="Only these columns of the experiment, comma-separated.")] = "",
     protocol: Annotated[str, typer.Option(help="Another protocol than the document's, or one of its several.")] = "",
-    size: Annotated[
-        Size, typer.Option(help="The networks as published, or such that fit in seconds.")
-    ] = Size.PUBLISHED,
+    size: Annotated[Size, typer.Option(help="The networks as published, or such that fit in seconds.")] = "published",
     epochs: Annotated[int, typer.Option(min=0, help="Passes over the training part; 0: as published.")] = 0,
     repeats: Annotated[int, typer.Option(min=0, help="Cross-validations with different seeds; 0: as published.")] = 0,
-    precision: Annotated[Precision, typer.Option(help="bfloat16: mixed precision.")] = Precision.FLOAT32,
+    precision: Annotated[Precision, typer.Option(help="bfloat16: mixed precision.")] = "float32",
     hop_ms: Annotated[int, typer.Option(min=0, help="Between windows that slide; 0: as published.")] = 0,
     initial: Annotated[str, typer.Option(help="A safetensors file of AlexNet's ImageNet weights.")] = "",
     folds: Annotated[int, typer.Option(min=0, help="Only the first so many of each cross-validation; 0: all.")] = 0,
@@ -164,10 +157,10 @@ def reproduce(
     choice = Choice(
         columns=tuple(names(columns)),
         protocol=protocol,
-        size=size.value,
+        size=size,
         epochs=epochs,
         repeats=repeats,
-        precision=precision.value,
+        precision=precision,
         hop_ms=hop_ms,
         initial=initial,
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from raysee import storage
-from raysee.config import ScoreConfig
+from raysee.config import Precision, ScoreConfig
 from raysee.console import counts, progress, say
 from raysee.receipts import Stage
 
@@ -30,6 +30,9 @@ def score(
     rescore: Annotated[
         bool, typer.Option("--rescore", help="Also what another model or configuration has scored.")
     ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Also what was rejected for good, as after an upgrade that reads more.")
+    ] = False,
     score_agents: Annotated[
         bool, typer.Option("--score-agents", help="Also agents and who is unknown; the EU prohibits it at work.")
     ] = False,
@@ -41,6 +44,9 @@ def score(
     max_s: Annotated[
         float, typer.Option(help="Of a segment; a longer one is cut at its pauses.")
     ] = ScoreConfig().max_s,
+    precision: Annotated[
+        Precision, typer.Option(help="bfloat16: mixed precision, faster on GPUs and on CPUs that have it.")
+    ] = "float32",
     json_files: Annotated[
         bool, typer.Option("--json", help="Also a JSON file a call, in the shape of Amazon's Contact Lens.")
     ] = False,
@@ -67,6 +73,7 @@ def score(
         channels=tuple(tuple(named(one.split(","))) for one in channels or ()),
         score_agents=score_agents,
         abstain=abstain,
+        precision=precision,
     )
     with progress("recordings") as on_progress:
         stages = run(
@@ -76,6 +83,7 @@ def score(
             config,
             date=night,
             rescore=rescore,
+            replay=replay,
             reason=reason,
             json_files=json_files,
             models=PoolConfig(model_actors or int(gpus > 0), gpus),

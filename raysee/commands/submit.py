@@ -1,8 +1,7 @@
 """Commands as jobs of a Ray cluster."""
 
-import enum
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,23 +10,15 @@ from raysee.commands import cross, data, runs, scores, tune
 from raysee.console import say
 from raysee.errors import RayseeError
 
+#: What runs for long enough to be a job.
+Command = Literal["extract", "train", "cross", "tune", "score"]
 
-class Command(enum.StrEnum):
-    """What runs for long enough to be a job."""
-
-    EXTRACT = "extract"
-    TRAIN = "train"
-    CROSS = "cross"
-    TUNE = "tune"
-    SCORE = "score"
-
-
-_FUNCTIONS: dict[Command, Callable[..., object]] = {
-    Command.EXTRACT: data.extract,
-    Command.TRAIN: runs.train,
-    Command.CROSS: cross.cross,
-    Command.TUNE: tune.tune,
-    Command.SCORE: scores.score,
+_COMMANDS: dict[Command, Callable[..., object]] = {
+    "extract": data.extract,
+    "train": runs.train,
+    "cross": cross.cross,
+    "tune": tune.tune,
+    "score": scores.score,
 }
 
 
@@ -51,7 +42,7 @@ def submit(
 
     options = _parsed(command, context.args)
     night = str(options.get("night") or "")
-    job = Job(command.value, context.args, night)
+    job = Job(command, context.args, night)
     say(f"job {job.submission_id}")
     say(f"  log: {address}/#/jobs/{job.submission_id}")
     code = run(
@@ -60,7 +51,7 @@ def submit(
     if code:
         raise typer.Exit(code)
     to = storage.normalise(str(options["to"]))
-    if command == Command.SCORE:
+    if command == "score":
         from raysee.scoring import batches
 
         finished = [night_of for night_of in batches.nights(to, 1) if not night or night_of.details["date"] == night]
@@ -75,7 +66,7 @@ def submit(
 def _parsed(command: Command, words: list[str]) -> dict[str, object]:
     """The options as the command itself will take them: what is wrong is said here, and not by the cluster."""
     alone = typer.Typer(add_completion=False)
-    alone.command()(_FUNCTIONS[command])
+    alone.command()(_COMMANDS[command])
     parser = typer.main.get_command(alone)
-    with parser.make_context(f"raysee submit {command.value}", list(words)) as parsed:
+    with parser.make_context(f"raysee submit {command}", list(words)) as parsed:
         return dict(parsed.params)

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from raysee.commands.options import Lake, Overwrite, Size, names, pairs
-from raysee.config import RunConfig, TrainingConfig
+from raysee.commands.options import Lake, Overwrite, names, settings
+from raysee.config import RunConfig, Size
 from raysee.console import progress, say
-from raysee.errors import ConfigurationError, RayseeError, unknown
+from raysee.errors import ConfigurationError, RayseeError
 from raysee.receipts import Stage
 
 
@@ -27,7 +27,7 @@ def tune(
         str, typer.Option(help="Front-ends to choose from, comma-separated; by default those of the model's space.")
     ] = "",
     labels: Annotated[str, typer.Option(help="Only these of the corpus's labels, comma-separated.")] = "",
-    size: Annotated[Size, typer.Option(help="The network as published, or one that fits in seconds.")] = Size.PUBLISHED,
+    size: Annotated[Size, typer.Option(help="The network as published, or one that fits in seconds.")] = "published",
     seed: Annotated[int, typer.Option(help="All random choices follow from it.")] = 0,
     setting: Annotated[
         list[str] | None,
@@ -46,12 +46,10 @@ def tune(
 
     if bool(corpus) == bool(corpora):
         raise ConfigurationError("Give --corpus for one search of all that it names, or --corpora for one of each.")
-    space = space_of(model, size.value)
+    space = space_of(model, size)
     takes, training = published(model)
-    fixed = pairs(setting or [], "--set")
+    fixed = settings(setting)
     for name in fixed:
-        if name not in TrainingConfig.model_fields:
-            raise unknown("setting", name, TrainingConfig.model_fields)
         space.pop(f"training.{name}", None)
     chosen = names(features)
     if chosen:
@@ -67,7 +65,7 @@ def tune(
             corpora=its,
             features=chosen[0] if chosen else takes[0],
             model=model,
-            size=size.value,
+            size=size,
             labels=tuple(names(labels)),
             initial=initial,
             training=training.model_validate({**training.model_dump(), "seed": seed, **fixed}),

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import ray
 import torch
 
+from raysee.config import ScoreConfig
 from raysee.distributed.cluster import check_gpus
 from raysee.evaluation.calibration import Floats
 from raysee.scoring.scorer import Predict, predictor
@@ -23,7 +24,7 @@ class PoolConfig(NamedTuple):
     gpus: float = 0.0
 
 
-def start(model: str, config: PoolConfig, batch_size: int) -> list[Any]:
+def start(model: str, config: PoolConfig, how: ScoreConfig) -> list[Any]:
     """Start the actors with the model of the run `model`; they go when nobody holds them any more.
 
     An actor that is lost, with its machine or without, is started again, and what it was asked is asked again.
@@ -32,7 +33,9 @@ def start(model: str, config: PoolConfig, batch_size: int) -> list[Any]:
     check_gpus(config.gpus)
     # No CPU, because who asks waits for the answer; and models that took all cores would leave none for who asks.
     actor = ray.remote(_Model).options(num_cpus=0, num_gpus=config.gpus, max_restarts=-1, max_task_retries=-1)
-    return [actor.remote(model, _GPU_BATCH if config.gpus else batch_size) for _ in range(config.actors)]
+    if config.gpus:
+        how = how.model_copy(update={"batch_size": _GPU_BATCH})
+    return [actor.remote(model, how) for _ in range(config.actors)]
 
 
 def asking(actors: Sequence[Any]) -> Predict:
@@ -46,11 +49,11 @@ def asking(actors: Sequence[Any]) -> Predict:
 
 
 class _Model:
-    def __init__(self, model: str, batch_size: int) -> None:
+    def __init__(self, model: str, how: ScoreConfig) -> None:
         torch.set_num_threads(1)
         network, card, _ = load(model)
         device = "cuda" if ray.get_gpu_ids() else "cpu"
-        self._predict = predictor(network.to(device), card, batch_size, device)
+        self._predict = predictor(network.to(device), card, how, device)
 
     def predict(self, features: list[Array]) -> Floats:
         return self._predict(features)

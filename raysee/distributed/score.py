@@ -45,6 +45,7 @@ def score(
     *,
     date: str = "",
     rescore: bool = False,
+    replay: bool = False,
     reason: str = "",
     json_files: bool = False,
     models: PoolConfig = PoolConfig(),  # noqa: B008  a tuple cannot change
@@ -54,11 +55,12 @@ def score(
     """Score the recordings of `source`, as `listing.find` takes it, with the model of the run `model`.
 
     Calls that the ledger of `to` holds are settled; with `rescore`, only what this very model and configuration have
-    done. A batch of an earlier start that was cut short is finished first. `date` is that of the night (YYYY-MM-DD), by
-    default the last one in `source`, else today's in UTC. `reason` is why agents are scored, where they are. With
-    `json_files`, each call of a batch that begins now has a file of its own too (raysee.scoring.contact_lens). Returns
-    a stage a batch, at least one. Raises ConfigurationError where it is not known whom to score, or no reason is given;
-    StorageError where there is no recording; BusyError where another start is working on `to`.
+    done; with `replay`, what was rejected for good is tried again. A batch of an earlier start that was cut short is
+    finished first. `date` is that of the night (YYYY-MM-DD), by default the last one in `source`, else today's in UTC.
+    `reason` is why agents are scored, where they are. With `json_files`, each call of a batch that begins now has a
+    file of its own too (raysee.scoring.contact_lens). Returns a stage a batch, at least one. Raises ConfigurationError
+    where it is not known whom to score, or no reason is given; StorageError where there is no recording; BusyError
+    where another start is working on `to`.
     """
     model, to = storage.normalise(model), storage.normalise(to)
     if f"{model}/".startswith(f"{to}/") or f"{storage.normalise(source)}/".startswith(f"{to}/"):
@@ -96,7 +98,7 @@ def score(
             on_progress=on_progress,
         )
         stages = [run(batch) for batch in batches.unfinished(to, work)]
-        new = new_recordings(found.recordings, to, work if rescore else "")
+        new = new_recordings(found.recordings, to, work if rescore else "", replay=replay)
         before = [receipt for receipt in batches.nights(to, 1) if _is_of(receipt, work, date)]
         if not new.recordings.num_rows and before:
             return stages or [Stage(to, before[-1], found=True)]
@@ -118,6 +120,7 @@ def score(
             json_files=json_files,
         )
         batches.begin(to, batch, planned)
+        del found, new, planned  # a night has many calls, and they are written down now
         return [*stages, run(batch)]
 
 
@@ -134,7 +137,6 @@ def _run(
 ) -> Stage:
     """Do what a batch still lacks, say in the ledger what it has settled, and write its receipt."""
     began = time.perf_counter()
-    planned = batches.plan_of(to, batch)
     connect()
     worker = functools.partial(
         _score_shard,
@@ -143,20 +145,23 @@ def _run(
         config=config,
         work=batch.work,
         json_below=join(contact_lens.FOLDER, batch.partition) if batch.json_files else "",
-        actors=pool.start(model, models, config.batch_size) if models.actors else (),
+        actors=pool.start(model, models, config) if models.actors else (),
     )
     total = run_shards(
-        {to: batch.work}, planned, worker, part=Part(batch.done, batch.partition), on_progress=on_progress
+        {to: batch.work},
+        batches.plan_of(to, batch),
+        worker,
+        part=Part(batch.done, batch.partition),
+        on_progress=on_progress,
     )[to]
     lock.check()
     unsettled = set(total["unsettled"])
-    ledger.write(
-        to, batch.work, batch.name, [bytes.fromhex(key) for key in planned["key"].to_pylist() if key not in unsettled]
-    )
+    keys = batches.plan_of(to, batch, ["key"])["key"].to_pylist()
+    ledger.write(to, batch.work, batch.name, (bytes.fromhex(key) for key in keys if key not in unsettled))
     earlier = [receipt for receipt in batches.nights(to, watch.NIGHTS_BEFORE) if receipt.details["work"] == batch.work]
     already = batch.settled + batch.twice
     counts = {
-        "in": planned.num_rows + already,  # the calls that were listed, but for those that were forgotten since
+        "in": total["in"] + already,  # the calls that were listed, but for those that were forgotten since
         "out": total["out"],
         "rejected": total["in"] - total["out"],
         "already": already,
@@ -273,4 +278,4 @@ def _scorer(model: str, model_fingerprint: str, config: ScoreConfig) -> Scorer:
     """The model, read once in each worker process; `model_fingerprint` tells it from what lay there before."""
     torch.set_num_threads(1)
     network, card, front_end = load(model)
-    return Scorer(predictor(network, card, config.batch_size), card, front_end, config)
+    return Scorer(predictor(network, card, config), card, front_end, config)

@@ -10,6 +10,7 @@ import functools
 import itertools
 import json
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
+from ray.util.annotations import RayDeprecationWarning
 
 from raysee import storage
 from raysee.config import fingerprint, merge_fingerprints
@@ -29,6 +31,10 @@ from raysee.storage import join
 # Two shards to a core: one computes while the other waits for the object store, or to be noticed by Ray Data, which
 # looks for finished tasks every 0.1 s and needs two looks for each.
 CPUS_PER_SHARD = 0.5
+
+# How often a shard is begun again whose worker died, with its machine or without. By default Ray Data tries for ever,
+# also where it is the work itself that kills its worker.
+_RETRIES = 8
 
 
 class Shard(NamedTuple):
@@ -75,6 +81,8 @@ def run_shards(
     the fingerprint of what came out. Raises RayseeError with the worker's message.
     """
     rows = by_shard(plan)
+    del plan  # which may be long: the driver does not keep it while the shards are done
+    num_rows = {shard: its.num_rows for shard, its in rows.items()}
     keys = {
         shard: fingerprint([list(map(str, row.values())) for row in its.to_pylist()]) for shard, its in rows.items()
     }
@@ -87,28 +95,35 @@ def run_shards(
         for place, work in works.items()
     }
     missing = []
-    rows_done = 0
-    for shard, its_rows in rows.items():
+    rows_done, rows_in_all = 0, sum(num_rows.values())
+    for shard in num_rows:
         places = {place: _key(work, keys[shard]) for place, work in works.items() if shard not in receipts[place]}
         if places:
             # A row of the dataset is a shard, with its part of the plan in it: no task needs more than its row.
-            missing.append({"shard": shard, "keys": json.dumps(places), "plan": _pack(its_rows)})
+            missing.append({"shard": shard, "keys": json.dumps(places), "plan": _pack(rows[shard])})
         else:
-            rows_done += its_rows.num_rows
-    on_progress(rows_done, plan.num_rows, "")
+            rows_done += num_rows[shard]
+    del rows
+    on_progress(rows_done, rows_in_all, "")
     if missing:
-        dataset = ray.data.from_items(missing, override_num_blocks=len(missing)).map(
-            _do_shard, fn_kwargs={"worker": worker, "part": part}, num_cpus=CPUS_PER_SHARD
-        )
+        # Deprecated before there is another way to say how often: Ray is pinned.
+        with warnings.catch_warnings(action="ignore", category=RayDeprecationWarning):
+            dataset = ray.data.from_items(missing, override_num_blocks=len(missing)).map(
+                _do_shard,
+                fn_kwargs={"worker": worker, "part": part},
+                num_cpus=CPUS_PER_SHARD,
+                max_retries=_RETRIES,
+            )
+        missing.clear()
         with explained():
             for row in dataset.iter_rows():
                 if row["error"]:
                     raise RayseeError(row["error"])
                 for place, receipt in json.loads(row["receipts"]).items():
                     receipts[place][row["shard"]] = receipt
-                rows_done += rows[row["shard"]].num_rows
-                on_progress(rows_done, plan.num_rows, "")
-    return {place: _total([its_receipts[shard] for shard in rows]) for place, its_receipts in receipts.items()}
+                rows_done += num_rows[row["shard"]]
+                on_progress(rows_done, rows_in_all, "")
+    return {place: _total([its_receipts[shard] for shard in num_rows]) for place, its_receipts in receipts.items()}
 
 
 def part_name(shard: int) -> str:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
-from raysee.config import RunConfig
+from raysee.config import Precision, RunConfig, Size
 from raysee.errors import unknown
 from raysee.experiments.readings import Value
 from raysee.models import published as published_training
@@ -45,10 +45,10 @@ class Choice:
 
     columns: tuple[str, ...] = ()
     protocol: str = ""
-    size: Literal["published", "debug"] = "published"
+    size: Size = "published"
     epochs: int = 0
     repeats: int = 0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     hop_ms: int = 0
     initial: str = ""  # a safetensors file of ImageNet weights
     seed: int = 0

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from raysee import schema
 from raysee.audio.decode import Audio, Samples, decode
+from raysee.audio.measure import level_dbfs
 from raysee.audio.resample import mono, resample
-from raysee.audio.speech import level_dbfs
 from raysee.audio.telephone import CHANNELS, codec_of, through
 from raysee.config import Channel
 from raysee.errors import AudioError, MissingError

@@ -63,9 +63,9 @@ def begin(to: str, batch: Batch, plan: pa.Table) -> None:
     storage.write_bytes(join(to, _BATCHES, f"{batch.name}.json"), (batch.model_dump_json(indent=2) + "\n").encode())
 
 
-def plan_of(to: str, batch: Batch) -> pa.Table:
+def plan_of(to: str, batch: Batch, columns: Sequence[str] | None = None) -> pa.Table:
     """The calls of a batch (schema.CALL_PLAN)."""
-    return storage.read_table(join(to, _BATCHES, f"{batch.name}.parquet"), schema.CALL_PLAN)
+    return storage.read_table(join(to, _BATCHES, f"{batch.name}.parquet"), schema.CALL_PLAN, columns)
 
 
 def plans(to: str) -> list[str]:

@@ -9,8 +9,8 @@ import soxr
 from raysee.audio import silero, speech, telephone
 from raysee.audio.decode import Samples
 from raysee.audio.dual_mono import DualMono
-from raysee.audio.segments import Segment, SegmentConfig, Segmenter
-from raysee.audio.speech import level_dbfs
+from raysee.audio.measure import level_dbfs
+from raysee.audio.segments import FRAME_S, Segment, SegmentConfig, Segmenter
 from raysee.audio.stream import Call
 from raysee.config import ScoreConfig
 from raysee.scoring import summary
@@ -20,7 +20,7 @@ from raysee.scoring.stopwatch import Stopwatch
 from raysee.scoring.summary import Scored
 from raysee.training.clips import Array
 
-HELD = 16 * 2**20  # samples, 64 MiB: calls that have no more together are listened to side by side
+ASK_AT = 256  # segments without an answer: enough to fill a GPU; their log-mels are 32 MiB at most
 
 _SHORTEST_S = 0.1  # of a segment; below it there is nothing to hear, and some front-ends have no frame
 _FULL_SCALE = 0.999
@@ -53,9 +53,9 @@ class Channel:
                 self._features.append(self._scorer.front_end(samples))
 
     @property
-    def is_ready(self) -> bool:
-        """Whether there is a batch of features, and nothing that is still to come changes them."""
-        return len(self._features) >= self._scorer.config.batch_size and not self._scorer.by_speaker
+    def num_waiting(self) -> int:
+        """How many segments the model was not asked for yet."""
+        return len(self._features)
 
     @property
     def is_quiet(self) -> bool:
@@ -93,28 +93,25 @@ class Heard:
         self._dual_mono = DualMono(scorer.front_end.sample_rate_hz) if call.info.num_channels == 2 else None
         self._is_dual_mono = False
 
-    def read(self, call: Call) -> Samples | None:
-        """All samples (num_samples, num_channels) of a short call; None for a long one, which has been listened to.
+    def read(self, call: Call) -> None:
+        """Listen to all of the call. The model was asked only for what would take too much memory until now.
 
         Where two channels are the same sound, only one of them is kept, the scored one where there is one.
         """
-        blocks: list[Samples] = []
-        stream: _Stream | None = None
+        stream = _Stream(self.channels, self._scorer, self._watch)
         for block in self._watch.each("decode", call.blocks):
             self._measure(block.samples)
-            if stream is not None:
-                stream.push(block.samples)
-                continue
-            blocks.append(block.samples)
-            if self.num_samples * len(self.channels) > HELD:
-                stream = _Stream(self.channels, self._scorer, self._watch)
-                for one in blocks:
-                    stream.push(one)
-                blocks.clear()
-        if stream is not None:
-            stream.finish()
-        kept = self._keep_one() if self._dual_mono is not None and self._dual_mono.verdict() else slice(None)
-        return None if stream is not None else np.concatenate(blocks)[:, kept]
+            stream.push(block.samples)
+            # Of one sound in two channels nobody may be heard; and a speaker's features wait for all that he says.
+            if not self._scorer.by_speaker and not self._sounds_like_one:
+                ask([one for one in self.channels if one.num_waiting >= ASK_AT], self._scorer, self._watch)
+        stream.finish()
+        if self._sounds_like_one:
+            self._keep_one()
+
+    @property
+    def _sounds_like_one(self) -> bool:
+        return self._dual_mono is not None and self._dual_mono.verdict()
 
     def _measure(self, samples: Samples) -> None:
         self.num_samples += len(samples)
@@ -124,7 +121,7 @@ class Heard:
             with self._watch.of("dual mono"):
                 self._dual_mono.feed(samples)
 
-    def _keep_one(self) -> slice:
+    def _keep_one(self) -> None:
         """Of two channels that are one sound: a recording of everybody, as one with one channel is."""
         kept = next((number for number, channel in enumerate(self.channels) if channel.scored), 0)
         channel = self.channels[kept]
@@ -134,7 +131,6 @@ class Heard:
             channel.take()
             channel.rows.clear()
         self.channels, self._is_dual_mono = [channel], True
-        return slice(kept, kept + 1)
 
     def answers(self) -> Iterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
         """The rows of each channel for schema.SEGMENTS and schema.CALLS, but for the call's own identity."""
@@ -185,7 +181,7 @@ class Heard:
 
 
 class _Stream:
-    """A long call while it is read: the last seconds of its sound, out of which segments are cut when they end."""
+    """A call while it is read: the last seconds of its sound, out of which segments are cut when they end."""
 
     def __init__(self, channels: Sequence[Channel], scorer: Scorer, watch: Stopwatch) -> None:
         self._channels, self._rate = channels, scorer.front_end.sample_rate_hz
@@ -202,31 +198,33 @@ class _Stream:
         self._keep = round((config.longest_wait_s + config.min_s + 1) * self._rate)
         self._kept = np.empty((0, len(channels)), np.float32)
         self._dropped = 0  # samples before those that are kept
+        self._num_frames = 0  # that speech was looked for in
 
     def push(self, samples: Samples) -> None:
         self._kept = np.concatenate([self._kept, samples])
         self._hear(samples if self._resampler is None else self._resampler.resample_chunk(samples))
         spare = max(len(self._kept) - self._keep, 0)
         self._kept, self._dropped = self._kept[spare:].copy(), self._dropped + spare
-        ask([channel for channel in self._channels if channel.is_ready], self._scorer, self._watch)
 
     def finish(self) -> None:
         if self._resampler is not None:
             self._hear(self._resampler.resample_chunk(self._kept[:0], last=True))
         for channel, segmenter in enumerate(self._segmenters):
             self._add(channel, segmenter.finish())
-        ask(self._channels, self._scorer, self._watch)
 
     def _hear(self, samples: Samples) -> None:
         with self._watch.of("speech"):
-            probabilities = self._detector.push(np.ascontiguousarray(samples.T))
+            # What resampling rounds up may not lie behind the recording's end.
+            whole = int((self._dropped + len(self._kept)) / self._rate / FRAME_S + 1e-9) - self._num_frames
+            probabilities = self._detector.push(np.ascontiguousarray(samples.T))[:, :whole]
+            self._num_frames += probabilities.shape[1]
             found = [segmenter.push(its) for segmenter, its in zip(self._segmenters, probabilities, strict=True)]
         for channel, its_segments in enumerate(found):
             self._add(channel, its_segments)
 
     def _add(self, channel: int, found: Sequence[Segment]) -> None:
         for segment in found:
-            self._channels[channel].add(segment, part(self._kept[:, channel], segment, self._rate, self._dropped))
+            self._channels[channel].add(segment, _part(self._kept[:, channel], segment, self._rate, self._dropped))
 
 
 def segment_config(config: ScoreConfig) -> SegmentConfig:
@@ -234,7 +232,7 @@ def segment_config(config: ScoreConfig) -> SegmentConfig:
     return SegmentConfig(pause_s=config.pause_s, min_s=config.min_s, max_s=config.max_s)
 
 
-def part(samples: Samples, segment: Segment, rate: int, dropped: int) -> Samples:
+def _part(samples: Samples, segment: Segment, rate: int, dropped: int) -> Samples:
     """The samples of a segment, of a channel whose first `dropped` samples are not there any more."""
     start = round(segment.start_s * rate) - dropped
     assert start >= 0, "the sound of a segment is kept until it ends"

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysee import schema
-from raysee.scoring import ledger
+from raysee.scoring import batches, ledger
 
 SHARD_BYTES = 32 * 2**20  # about a minute of work for one core
 SHARD_CALLS = 64
@@ -22,14 +22,27 @@ class New(NamedTuple):
     num_twice: int
 
 
-def new_recordings(recordings: pa.Table, to: str, work: str) -> New:
-    """Those of `recordings` (schema.RECORDINGS) that the ledger of `to` does not hold; see `ledger.parts`."""
+def new_recordings(recordings: pa.Table, to: str, work: str, *, replay: bool = False) -> New:
+    """Those of `recordings` (schema.RECORDINGS) that the ledger of `to` does not hold; see `ledger.parts`.
+
+    With `replay`, those too that were rejected and never scored.
+    """
     its = ledger.keys(recordings)
     first = ledger.first_of_each(its)
     new = first & ledger.not_in(its, ledger.parts(to, work))
+    if replay:
+        new |= first & pc.is_in(its, value_set=_rejected(to)).to_numpy(zero_copy_only=False)
     names = pa.array([key.hex() for key in its.filter(pa.array(new)).to_pylist()], pa.string())
     keyed = recordings.filter(pa.array(new)).add_column(0, schema.CALL_PLAN.field("key"), names)
     return New(keyed, int((first & ~new).sum()), int((~first).sum()))
+
+
+def _rejected(to: str) -> pa.Array:
+    """The keys of what was rejected by any start and scored by none."""
+    rejected = batches.read(to, "rejects", schema.REJECTS, columns=["id"])["id"]
+    scored = batches.read(to, "calls", schema.CALLS, columns=["key"])["key"]
+    never = rejected.filter(pc.invert(pc.is_in(rejected, value_set=scored)))
+    return pa.array([bytes.fromhex(key) for key in never.to_pylist()], schema.LEDGER.field("key").type)
 
 
 def plan(keyed: pa.Table, first_shard: int, *, synthetic: bool) -> pa.Table:

@@ -6,14 +6,12 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from raysee import schema
-from raysee.audio import speech
-from raysee.audio.decode import Samples
 from raysee.audio.headers import File
 from raysee.audio.stream import open_call
 from raysee.errors import AudioError, StorageError
 from raysee.features.table import reject
 from raysee.scoring import hearing
-from raysee.scoring.hearing import Heard, part, segment_config
+from raysee.scoring.hearing import Heard
 from raysee.scoring.scorer import Scorer
 from raysee.scoring.stopwatch import Stopwatch
 from raysee.storage import FileInfo
@@ -38,9 +36,9 @@ class Scores(NamedTuple):
 def score(plan: pa.Table, work: str, scorer: Scorer, open_each: OpenEach) -> Scores:
     """Score every recording of `plan` (schema.CALL_PLAN) by channel; one that cannot be read is a row of rejects.
 
-    `work` is written beside each row, and says what scored it. The samples of a call of any length take 64 MiB, and
-    copies of them: what is longer than 8 minutes of two channels (at 16 kHz) is worked on while it is read. A model
-    that standardises by speaker keeps the features of a call too, 60 MiB an hour of speech in log-mels.
+    `work` is written beside each row, and says what scored it. A call is worked on while it is read: of its samples one
+    block of 30 s and the last 20 s are held, whatever its length. A model that standardises by speaker keeps the
+    features of a whole call, 60 MiB an hour of speech in log-mels.
     """
     segments: list[_Row] = []
     calls: list[_Row] = []
@@ -72,9 +70,8 @@ def score(plan: pa.Table, work: str, scorer: Scorer, open_each: OpenEach) -> Sco
 def _hear(
     rows: Sequence[_Row], scorer: Scorer, open_each: OpenEach, watch: Stopwatch
 ) -> Iterator[tuple[_Row, Heard | AudioError | StorageError]]:
-    """Each call with what was heard of it; short ones side by side, because detector and model are faster so."""
-    group: list[tuple[_Row, Heard, Samples]] = []
-    held = 0
+    """Each call with what was heard of it; the model answers for many at once."""
+    waiting: list[tuple[_Row, Heard]] = []
     files = open_each([FileInfo(row["uri"], row["size_bytes"], row["etag"]) for row in rows])
     for row, file in zip(rows, watch.each("read", files), strict=True):
         try:
@@ -82,30 +79,17 @@ def _hear(
                 raise file
             with open_call(file, scorer.front_end.sample_rate_hz, name=row["uri"]) as call:
                 heard = Heard(call, row["roles"], scorer, watch)
-                samples = heard.read(call)
+                heard.read(call)
         except (AudioError, StorageError) as error:
             yield row, error
             continue
-        if samples is None:
-            yield row, heard
-            continue
-        group.append((row, heard, samples))
-        held += samples.size
-        if held > hearing.HELD:
-            yield from _listen(group, scorer, watch)
-            group, held = [], 0
-    yield from _listen(group, scorer, watch)
+        waiting.append((row, heard))
+        if sum(channel.num_waiting for _, one in waiting for channel in one.channels) >= hearing.ASK_AT:
+            yield from _answered(waiting, scorer, watch)
+            waiting = []
+    yield from _answered(waiting, scorer, watch)
 
 
-def _listen(
-    group: Sequence[tuple[_Row, Heard, Samples]], scorer: Scorer, watch: Stopwatch
-) -> Iterator[tuple[_Row, Heard]]:
-    rate, config = scorer.front_end.sample_rate_hz, segment_config(scorer.config)
-    sides = [(side, samples[:, number]) for _, heard, samples in group for number, side in enumerate(heard.channels)]
-    with watch.of("speech"):
-        found = speech.find_segments([samples for _, samples in sides], rate, config, scorer.config.detector)
-    for (channel, samples), its_segments in zip(sides, found, strict=True):
-        for segment in its_segments:
-            channel.add(segment, part(samples, segment, rate, 0))
-    hearing.ask([channel for channel, _ in sides], scorer, watch)
-    yield from ((row, heard) for row, heard, _ in group)
+def _answered(waiting: Sequence[tuple[_Row, Heard]], scorer: Scorer, watch: Stopwatch) -> Sequence[tuple[_Row, Heard]]:
+    hearing.ask([channel for _, heard in waiting for channel in heard.channels], scorer, watch)
+    return waiting

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
 from raysee.config import ScoreConfig
@@ -42,20 +43,21 @@ class Scorer(NamedTuple):
         return [statistics.apply(one) for one in features]
 
 
-def predictor(model: nn.Module, card: Card, batch_size: int, device: str = "cpu") -> Predict:
+def predictor(model: nn.Module, card: Card, how: ScoreConfig, device: str = "cpu") -> Predict:
     """A model in evaluation mode, on `device`, as what answers in this process."""
 
     def predict(features: Sequence[Array]) -> Floats:
         config = card.config
-        probabilities = predict_clips(
-            model,
-            network(config.model),
-            features,
-            batch_size=batch_size,
-            hop_ms=config.hop_ms,
-            aggregation=config.aggregation,
-            device=device,
-        )
+        with torch.autocast(device, torch.bfloat16, enabled=how.precision == "bfloat16"):
+            probabilities = predict_clips(
+                model,
+                network(config.model),
+                features,
+                batch_size=how.batch_size,
+                hop_ms=config.hop_ms,
+                aggregation=config.aggregation,
+                device=device,
+            )
         return calibration.apply(probabilities, card.temperature)
 
     return predict

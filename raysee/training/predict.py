@@ -1,13 +1,13 @@
 """What a fitted network says of examples and of clips."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from raysee.config import Aggregation
 from raysee.evaluation.aggregate import by_clip
 from raysee.models.network import Network
 from raysee.training.batches import Batch, Batches, Ordered, cut_lengths, end_to_end, padded_rows
@@ -45,7 +45,7 @@ def predict_clips(
     *,
     batch_size: int,
     hop_ms: int,
-    aggregation: Literal["mean", "median", "vote"],
+    aggregation: Aggregation,
     device: str = "cpu",
 ) -> Array:
     """Class probabilities (num_clips, num_labels) of standardised clips, each (num_rows, *shape).

@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from raysee.audio.segments import FRAME_S, Probabilities, Segment, SegmentConfig, Segmenter, cut
@@ -114,7 +114,6 @@ def test_speech_does_not_count_pauses_nor_the_room_around() -> None:
     assert talk(cut(probabilities_F, DEFAULT)) == 12 + 12 + 14
 
 
-@settings(deadline=None)
 @given(runs=RUNS, config=CONFIGS)
 def test_segments_lie_in_the_recording_in_order_and_have_their_length(runs: list[Run], config: SegmentConfig) -> None:
     probabilities_F = frames(*runs)
@@ -132,7 +131,6 @@ def test_segments_lie_in_the_recording_in_order_and_have_their_length(runs: list
             assert start == (at[-2][1] if number else 0)
 
 
-@settings(deadline=None)
 @given(runs=runs_of(0.0, 0.34, 0.5, 0.8, 1.0))
 def test_nothing_sure_is_lost_and_talk_time_is_the_sum_of_speech(runs: list[Run]) -> None:
     probabilities_F = frames(*runs)
@@ -144,7 +142,6 @@ def test_nothing_sure_is_lost_and_talk_time_is_the_sum_of_speech(runs: list[Run]
     assert talk(found) == sum(end - start for start, end in spans(cut(probabilities_F, STRETCHES)))
 
 
-@settings(deadline=None)
 @given(runs=RUNS, config=CONFIGS, sizes=st.lists(st.integers(0, 400), min_size=1, max_size=5))
 def test_blocks_make_no_difference(runs: list[Run], config: SegmentConfig, sizes: list[int]) -> None:
     probabilities_F = frames(*runs)
@@ -157,7 +154,6 @@ def test_blocks_make_no_difference(runs: list[Run], config: SegmentConfig, sizes
     assert found + segmenter.finish() == cut(probabilities_F, config)
 
 
-@settings(deadline=None)
 @given(runs=RUNS, config=CONFIGS.filter(lambda config: config != STRETCHES))
 @example(runs=[(0.5, 8), (0.0, 1), (0.4, 2000), (0.0, 1)], config=SegmentConfig(max_s=2.1))  # neither speech nor pause
 def test_a_segment_is_not_waited_for(runs: list[Run], config: SegmentConfig) -> None:

@@ -107,6 +107,18 @@ def test_every_command_has_help(command: str) -> None:
     assert f"raysee {command}" in ran.out
 
 
+def test_a_file_stands_for_its_words(tmp_path: pathlib.Path, bucket: str) -> None:
+    words = "compare 'a run' # remark\n  another --nowhere"
+    for place in (str(tmp_path / "words.txt"), f"{bucket}/words.txt"):
+        storage.write_bytes(storage.normalise(place), words.encode())
+        ran = raysee(f"@{place}")
+        assert (ran.code, "No such option: --nowhere" in ran.err) == (2, True), ran
+        assert_said(raysee(f"compare -- @{place} b"), "@.*words.txt|%40.*words.txt")  # it is a run by that name
+    (tmp_path / "broken.txt").write_text("--to 'nowhere")
+    assert_said(raysee(f"@{tmp_path}/broken.txt"), "broken.txt holds no words that can be read .*No closing quotation")
+    assert_said(raysee(f"@{tmp_path}/missing.txt"), "missing.txt does not exist")
+
+
 def test_version() -> None:
     assert raysee("--version") == Ran(0, f"{__version__}\n", "")
 

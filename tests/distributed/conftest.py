@@ -10,6 +10,16 @@ from raysee.distributed.train import train
 from raysee.synthesis.calls import write_calls
 from raysee.synthesis.trees import write_emodb
 
+#: A run that is trained in a second.
+TINY = RunConfig(
+    corpora=("emodb",),
+    features="logmel40",
+    model="aldeneh",
+    size="debug",
+    labels=("anger", "neutral"),
+    training=TrainingConfig(epochs=1),
+)
+
 
 @pytest.fixture(scope="session")
 def emodb_tree(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
@@ -42,15 +52,7 @@ def lake(s3_server: str, ray_session: None, emodb_tree: pathlib.Path) -> str:
 @pytest.fixture(scope="session")
 def model(lake: str) -> str:
     """A run whose model has hardly learned anything, for who scores."""
-    config = RunConfig(
-        corpora=("emodb",),
-        features="logmel40",
-        model="aldeneh",
-        size="debug",
-        labels=("anger", "neutral"),
-        training=TrainingConfig(epochs=1),
-    )
-    return train(lake, config).place
+    return train(lake, TINY).place
 
 
 def upload(folder: pathlib.Path, place: str) -> None:

@@ -50,7 +50,7 @@ def whole(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[s
     return place, run([*words, "--to", place])
 
 
-@pytest.mark.timeout(120 + 60 * KILLS)
+@pytest.mark.timeout(240 + 60 * KILLS)
 def test_nights_that_are_killed_again_and_again_are_nights(
     words: list[str], whole: tuple[str, float], tmp_path: pathlib.Path
 ) -> None:

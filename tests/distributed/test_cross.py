@@ -10,7 +10,6 @@ import soundfile
 
 from raysee import lake, receipts, schema, storage
 from raysee.commands.cross import cross as command
-from raysee.commands.options import Size
 from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.cross import Cell, Plan, cross, plan
@@ -177,7 +176,7 @@ def test_the_command_prints_what_is_dropped_and_every_cell(
         to=root,
         train="tones",
         test="beeps",
-        size=Size.DEBUG,
+        size="debug",
         epochs=1,
         features="logmel40",
         setting=["learning_rate=1e-3"],

@@ -12,6 +12,7 @@ import soundfile
 from raysee import lake as places
 from raysee import receipts, schema, storage
 from raysee.corpora.manifest import manifest
+from raysee.distributed import shards
 from raysee.distributed.extract import extract
 from raysee.distributed.shards import Shard, ShardResult, run_shards
 from raysee.errors import BusyError, ConfigurationError, RayseeError, UnreachableError
@@ -215,6 +216,20 @@ def test_a_killed_worker_costs_nothing(ray_session: None, tmp_path: pathlib.Path
     assert marker.exists()
     assert total["in"] == 4
     assert storage.read_table(storage.join(place, "rejects"), schema.REJECTS)["id"].to_pylist() == ["a", "b", "c", "d"]
+
+
+def test_work_that_kills_its_worker_is_given_up(
+    ray_session: None, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(shard: Shard) -> list[ShardResult]:
+        (tmp_path / f"begun-{os.getpid()}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    monkeypatch.setattr(shards, "_RETRIES", 1)
+    with pytest.raises(RayseeError, match="Ray gave up .*start the same command again"):
+        run_shards({storage.normalise(tmp_path): "a test"}, pa.table({"shard": pa.array([0], pa.int32())}), work)
+    assert len(list(tmp_path.glob("begun-*"))) == 2
 
 
 def test_a_store_that_does_not_answer_stops_the_work(ray_session: None, tmp_path: pathlib.Path) -> None:

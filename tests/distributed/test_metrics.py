@@ -16,10 +16,12 @@ import pytest
 import ray
 import yaml
 
-from raysee.config import RunConfig, ScoreConfig, TrainingConfig
+from raysee.config import ScoreConfig, TrainingConfig
 from raysee.distributed import metrics
 from raysee.distributed.score import score
 from raysee.distributed.train import train
+
+from .conftest import TINY
 
 INFRA = pathlib.Path(__file__).parents[2] / "infra"
 RULES = INFRA / "prometheus" / "raysee.rules.yml"
@@ -121,14 +123,8 @@ def until(found: Callable[[], Any], what: str) -> Any:
 @pytest.fixture(scope="module")
 def worked(lake: str, call_archive: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Something of each kind has been done in the session."""
-    config = RunConfig(
-        corpora=("emodb",),
-        features="logmel40",
-        model="aldeneh",
-        size="debug",
-        labels=("anger", "neutral"),
-        training=TrainingConfig(epochs=1, seed=7),  # a run that no other test has made, and that is counted therefore
-    )
+    # A run that no other test has made, and that is counted therefore.
+    config = TINY.model_copy(update={"training": TrainingConfig(epochs=1, seed=7)})
     run = train(lake, config).place
     calls = tmp_path_factory.mktemp("metrics")
     shutil.copytree(call_archive, calls / "calls")

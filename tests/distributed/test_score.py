@@ -115,6 +115,23 @@ def test_another_model_or_configuration_scores_what_is_new_or_everything(
     assert _score(archive, model, scores, other, rescore=True).found
 
 
+def test_what_was_rejected_can_be_tried_again_until_it_is_scored(
+    model: str, call_archive: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    archive, scores = _archive(storage.normalise(tmp_path), call_archive), storage.normalise(tmp_path / "scores")
+    _score(archive, model, scores)
+    assert _score(archive, model, scores).found
+    again = _score(archive, model, scores, replay=True)
+    assert again.receipt.counts == {"in": 4, "out": 0, "rejected": 1, "already": 3}
+    rejected = batches.read(scores, "rejects", schema.REJECTS)
+    assert rejected["id"].to_pylist()[:1] * 2 == rejected["id"].to_pylist()
+    # As if a later version had read it.
+    read = batches.read(scores, "calls", schema.CALLS).slice(0, 1).drop_columns("key")
+    read = read.append_column("key", rejected["id"].slice(0, 1)).select(schema.CALLS.names)
+    storage.write_table(storage.join(scores, f"calls/date={NIGHT}/part-00099.parquet"), read, schema.CALLS)
+    assert _score(archive, model, scores, replay=True).found
+
+
 def test_what_was_cut_short_is_finished(model: str, call_archive: pathlib.Path, place: str) -> None:
     archive, scores = _archive(place, call_archive), storage.join(place, "scores")
     stage = _score(archive, model, scores, json_files=True)

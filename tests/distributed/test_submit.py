@@ -1,7 +1,14 @@
-"""Jobs on a real cluster of two nodes with token authentication; a node is killed in the middle of a night."""
+"""Jobs on a real cluster of two nodes with token authentication; a node is killed in the middle of a night.
 
+`make cluster` has every job submitted, and a node killed in the middle of a training (RAYSEE_EVERY_JOB).
+"""
+
+import contextlib
+import json
 import os
 import pathlib
+import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -13,22 +20,31 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from ray.job_submission import JobSubmissionClient
 
 from raysee import schema, storage
+from raysee.corpora.manifest import manifest
+from raysee.distributed.extract import extract
 from raysee.scoring import batches
+from raysee.synthesis.trees import write_ravdess
 
 from . import killing
 
+ROOT = pathlib.Path(__file__).parents[2]
 TOKEN = "a-token-that-is-nowhere-else-4f1c"
 SECRET = "a-key-that-is-nowhere-else-93ab"
-PATIENCE_S = 120.0
+PATIENCE_S = 180.0
 CALLS = 192
+at_length = pytest.mark.skipif("RAYSEE_EVERY_JOB" not in os.environ, reason="make cluster runs it: it takes minutes")
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """One that nobody is given by chance, before Ray comes to listen there: below those of the system's own choice."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("0.0.0.0", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 class Cluster:
@@ -42,7 +58,21 @@ class Cluster:
         self._start("--head", f"--port={self._port}", f"--dashboard-port={dashboard}", "--num-cpus=0")
 
     def add(self) -> None:
-        self._start(f"--address=127.0.0.1:{self._port}", "--num-cpus=2")
+        """One after the other: two that start on one machine at the same moment choose the same socket."""
+        self._start(f"--address=127.0.0.1:{self._port}", "--num-cpus=4")
+        deadline = time.monotonic() + PATIENCE_S
+        while self._num_alive() != sum(node.poll() is None for node in self.nodes):
+            assert self.nodes[-1].poll() is None, "the node has ended"
+            assert time.monotonic() < deadline, "the node has not come"
+            time.sleep(0.5)
+
+    def _num_alive(self) -> int:
+        request = urllib.request.Request(
+            f"{self.address}/nodes?view=summary", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            nodes = json.load(answer)["data"]["summary"]
+        return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
 
     def _start(self, *options: str) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
@@ -163,6 +193,80 @@ def test_a_night_is_scored_once_though_a_node_is_lost(cluster: Cluster, words: l
     for secret in (TOKEN, SECRET):
         assert secret not in told
         assert secret.encode() not in everything
+
+
+@at_length
+@pytest.mark.timeout(400)
+def test_a_training_goes_on_though_its_node_is_lost(cluster: Cluster, lake: str) -> None:
+    """Both workers are on one node, because they talk to each other; then that node is gone."""
+    cluster.add()
+    words = "train --corpus emodb --model aldeneh --size debug --epochs 12 --labels anger,neutral --workers 2"
+    lost: list[int] = []
+
+    def lose_the_node() -> None:
+        while not over.wait(0.05):
+            if any(file.uri.endswith("checkpoint.json") for file in storage.list_files(lake)):
+                alive = [number for number, node in enumerate(cluster.nodes) if node.poll() is None]
+                lost.extend(n for n in alive if killing.named(cluster.nodes[n].pid, "ray::RayTrainWorker"))
+                cluster.lose(lost[0])
+                break
+
+    over, losing = threading.Event(), threading.Thread(target=lose_the_node)
+    losing.start()
+    code, told = submit(cluster, [*words.split(), "--to", lake])
+    over.set()
+    losing.join()
+    assert (code, len(lost)) == (0, 1), told
+    run = next(line.strip() for line in told.splitlines() if "/runs/emodb/" in line)
+    receipt = json.loads(storage.read_bytes(f"{run}/folds/final/receipt.json"))
+    assert [one["epoch"] for one in receipt["curve"]] == list(range(1, 13))
+    assert storage.exists(f"{run}/model.safetensors")
+
+
+@at_length
+@pytest.mark.timeout(400)
+def test_every_job_runs_as_ray_submits_it(
+    cluster: Cluster, words: list[str], lake: str, tmp_path: pathlib.Path
+) -> None:
+    """`ray job submit` with a copy of the project as it is checked out."""
+    for folder in ("raysee", "jobs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    write_ravdess(tmp_path / "other", actors=4, repetitions=1)
+    manifest(lake, "ravdess", str(tmp_path / "other"), allow_count_mismatch=True)
+    extract(lake, "ravdess", ["logmel40"])
+    shutil.rmtree(tmp_path / "other")
+    small = "--model aldeneh --size debug"
+    jobs = {
+        "extract": f"--corpus emodb --features summary180 --to {lake}",
+        "train": f"--corpus emodb {small} --epochs 1 --labels anger,sadness --to {lake}",
+        "cross_corpus": f"--train emodb --test ravdess {small} --epochs 1 --to {lake}",
+        "tune": f"--corpus ravdess {small} --labels anger,sadness --trials 1 --outer 2 --set epochs=1 --to {lake}",
+        "score_calls": " ".join(words[1:]),
+    }
+    assert {f"{name}.py" for name in jobs} == {path.name for path in (ROOT / "jobs").iterdir()} - {"demo.py"}
+    for name, its in jobs.items():
+        ended = ray_job_submit(cluster, tmp_path, name, its)
+        assert (ended.returncode, "succeeded" in ended.stdout) == (0, True), (name, ended.stdout)
+    client = JobSubmissionClient(cluster.address, headers={"Authorization": f"Bearer {TOKEN}"})
+    there = client.list_jobs()
+    assert {f"{name}-2026-11-19" for name in jobs} <= {one.submission_id for one in there}
+    assert SECRET not in repr(there)
+
+
+def ray_job_submit(cluster: Cluster, folder: pathlib.Path, job: str, words: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    return subprocess.run(
+        [
+            *(pathlib.Path(sys.executable).with_name("ray"), "job", "submit", "--address", cluster.address),
+            *("--submission-id", f"{job}-2026-11-19", "--working-dir", folder),
+            *("--", "python", f"jobs/{job}.py", *words.split()),
+        ],
+        env={**environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE_S,
+    )
 
 
 def test_the_end_of_a_job_is_the_end_of_the_command(cluster: Cluster, words: list[str]) -> None:

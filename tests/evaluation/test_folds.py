@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from raysee.errors import ConfigurationError
@@ -54,7 +54,6 @@ def names(indices: Sequence[int], speakers: list[str]) -> set[str]:
     return {speakers[index] for index in indices}
 
 
-@settings(deadline=None)
 @given(corpus=corpora(), name=st.sampled_from(SEPARATE), seed=st.integers(0, 3))
 def test_no_speaker_is_in_two_parts_and_every_clip_is_tested_once(
     corpus: tuple[list[str], list[str]], name: str, seed: int
