@@ -1,5 +1,6 @@
 """What tests share: one Ray for the session, an S3 server over HTTP, real recordings where there are any."""
 
+import logging
 import os
 import pathlib
 import uuid
@@ -27,6 +28,7 @@ hypothesis.settings.load_profile("untimed")
 KILLING = ("test_chaos.py", "test_kill.py", "test_large.py", "test_submit.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist has looked for the groups otherwise
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where two processes share the tests, those of one Ray stay together."""
     for item in items:
@@ -44,6 +46,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The address of an S3 server on loopback; AWS_ENDPOINT_URL leads to it for the whole session."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # or each request stands in the report of a failure
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

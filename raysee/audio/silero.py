@@ -101,7 +101,7 @@ class _Network(nn.Module):
         self.answer = nn.Conv1d(_LSTM, 1, 1)
 
     def forward(self, frames_BFT: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames with their context, and the LSTM's state (2, 1, B, 128) -> probabilities (B, F), and the next state."""
+        """Frames with their context, and the LSTM's state (2, 1, B, 128) -> probabilities (B, F), next state."""
         num_channels, num_frames, _ = frames_BFT.shape
         frames_NT = frames_BFT.flatten(0, 1)
         encoded = [self._encode(frames_NT[first : first + _AT_ONCE]) for first in range(0, len(frames_NT), _AT_ONCE)]

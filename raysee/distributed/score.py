@@ -21,7 +21,7 @@ from raysee.lock import Lock
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 from raysee.schema import CALLS, REJECTS, SEGMENTS
-from raysee.scoring import batches, contact_lens, ledger, listing, watch
+from raysee.scoring import batches, contact_lens, deaths, ledger, listing, watch
 from raysee.scoring.batches import Batch
 from raysee.scoring.hearing import segment_config
 from raysee.scoring.plan import new_recordings, plan
@@ -144,6 +144,7 @@ def _run(
         model_fingerprint=card.fingerprint,
         config=config,
         work=batch.work,
+        notes=batch.begun,
         json_below=join(contact_lens.FOLDER, batch.partition) if batch.json_files else "",
         actors=pool.start(model, models, config) if models.actors else (),
     )
@@ -247,13 +248,15 @@ def _score_shard(
     model_fingerprint: str,
     config: ScoreConfig,
     work: str,
+    notes: str,
     json_below: str,
     actors: Sequence[Any],
 ) -> list[ShardResult]:
     scorer = _scorer(model, model_fingerprint, config)
     if actors:
         scorer = scorer._replace(predict=pool.asking(actors))
-    scores = score_plan(shard.rows, work, scorer, open_each)
+    with deaths.noted(join(shard.places[0], notes, f"{shard.name}.json"), open_each) as opening:
+        scores = score_plan(shard.rows, work, scorer, opening)
     if json_below:
         for name, data in contact_lens.files(scores):
             storage.write_bytes(join(shard.places[0], json_below, name), data)

@@ -52,6 +52,11 @@ class Batch(BaseModel):
         return join("done", self.name)
 
     @property
+    def begun(self) -> str:
+        """The folder of notes on shards that are worked on."""
+        return join("begun", self.name)
+
+    @property
     def partition(self) -> str:
         """The folder of its parts below that of each table."""
         return partition(self.date)

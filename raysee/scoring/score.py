@@ -1,23 +1,20 @@
 """Recordings -> segments, calls and rejects."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from raysee import schema
-from raysee.audio.headers import File
 from raysee.audio.stream import open_call
-from raysee.errors import AudioError, StorageError
+from raysee.errors import AudioError, RayseeError, StorageError
 from raysee.features.table import reject
 from raysee.scoring import hearing
+from raysee.scoring.deaths import OpenEach
 from raysee.scoring.hearing import Heard
 from raysee.scoring.scorer import Scorer
 from raysee.scoring.stopwatch import Stopwatch
 from raysee.storage import FileInfo
-
-#: Opens each file in turn, or gives the error that says why it cannot be read.
-OpenEach = Callable[[Sequence[FileInfo]], Iterator[File | StorageError]]
 
 _Row = dict[str, Any]
 
@@ -75,7 +72,7 @@ def _hear(
     files = open_each([FileInfo(row["uri"], row["size_bytes"], row["etag"]) for row in rows])
     for row, file in zip(rows, watch.each("read", files), strict=True):
         try:
-            if isinstance(file, StorageError):
+            if isinstance(file, RayseeError):
                 raise file
             with open_call(file, scorer.front_end.sample_rate_hz, name=row["uri"]) as call:
                 heard = Heard(call, row["roles"], scorer, watch)

@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 import pytest
+import soundfile
 
 from raysee import schema, storage
 from raysee.scoring import batches, ledger
@@ -29,6 +30,7 @@ SEED = int(os.environ.get("RAYSEE_CHAOS_SEED", "0")) or random.SystemRandom().ra
 VICTIMS = ("driver", "worker", "raylet", "machine")
 PATIENCE_S = 180.0
 ORPHANS_S = 3.0
+DEADLY_HZ = 11_025
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def whole(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[s
     return place, run([*words, "--to", place])
 
 
-@pytest.mark.timeout(240 + 60 * KILLS)
+@pytest.mark.timeout(600 + 60 * KILLS)
 def test_nights_that_are_killed_again_and_again_are_nights(
     words: list[str], whole: tuple[str, float], tmp_path: pathlib.Path
 ) -> None:
@@ -90,6 +92,31 @@ def test_a_store_that_fails_now_and_then_costs_no_call(
         for one in (scores, whole[0])
     )
     assert ours == theirs
+
+
+def test_a_recording_that_kills_its_workers_is_rejected_and_the_others_are_scored(
+    words: list[str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, scores = tmp_path / "calls", str(tmp_path / "scores")
+    deadly, *others = write_calls(calls, calls=3, seconds=4.0)
+    samples, _ = soundfile.read(deadly)
+    soundfile.write(deadly, samples, DEADLY_HZ)
+    # No file is known that breaks libsndfile: each Python process imports this module when it starts.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, soundfile\n"
+        "init = soundfile.SoundFile.__init__\n"
+        "def broken(self, *args, **options):\n"
+        "    init(self, *args, **options)\n"
+        f"    if self.samplerate == {DEADLY_HZ}:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "soundfile.SoundFile.__init__ = broken\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    run(["score", str(calls), *words[2:], "--to", scores, "--max-rejects", "1"])
+    (reject,) = rows(scores, "rejects", schema.REJECTS)
+    assert (reject["uri"], reject["error"]) == (storage.normalise(deadly), "FatalRecording")
+    assert {row["uri"] for row in rows(scores, "calls", schema.CALLS)} == set(map(storage.normalise, others))
+    assert not list(tmp_path.glob("scores/begun/*/*"))
 
 
 def assert_alike(place: str, whole: str, when: str) -> None:

@@ -9,6 +9,12 @@ from raysee.distributed.cluster import explained
 from raysee.errors import ConfigurationError, RayseeError
 
 
+def test_who_needs_ray_is_in_one_process(request: pytest.FixtureRequest, ray_session: None) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("there is one process")
+    assert request.node.nodeid.endswith("@ray"), "pytest-xdist does not see the groups of conftest.py"
+
+
 def test_a_worker_that_dies_is_one_sentence(ray_session: None) -> None:
     @ray.remote(max_retries=0)
     def die() -> None:
