@@ -42,8 +42,8 @@ if torch.version.cuda is None:
 import torchaudio.functional  # noqa: E402, F401
 PYTHON
 
-# numba keeps what it compiles of librosa beside it, and where several processes do so for the first time at once, what
-# they leave behind ends in a segmentation fault, for good (docs/decisions.md). So one does, before there are others.
+# numba keeps what it compiles of librosa beside it. One process compiles it, before there are others: a cache that
+# several had filled at once was seen to end each later process in a segmentation fault (docs/decisions.md).
 NUMBA_CPU_NAME=generic "$venv/bin/python" - <<'PYTHON'
 import librosa
 import numpy

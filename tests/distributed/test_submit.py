@@ -164,7 +164,6 @@ def submit(cluster: Cluster, words: list[str], token: str = TOKEN, retries: int 
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.timeout(400)
 def test_a_night_is_scored_once_though_a_node_is_lost(cluster: Cluster, words: list[str]) -> None:
     scores = words[words.index("--to") + 1]
 
@@ -196,7 +195,6 @@ def test_a_night_is_scored_once_though_a_node_is_lost(cluster: Cluster, words: l
 
 
 @at_length
-@pytest.mark.timeout(400)
 def test_a_training_goes_on_though_its_node_is_lost(cluster: Cluster, lake: str) -> None:
     """Both workers are on one node, because they talk to each other; then that node is gone."""
     cluster.add()
@@ -224,7 +222,6 @@ def test_a_training_goes_on_though_its_node_is_lost(cluster: Cluster, lake: str)
 
 
 @at_length
-@pytest.mark.timeout(400)
 def test_every_job_runs_as_ray_submits_it(
     cluster: Cluster, words: list[str], lake: str, tmp_path: pathlib.Path
 ) -> None:
