@@ -87,10 +87,11 @@ def find(place: str, stage: str, fingerprint: str, config: dict[str, Any]) -> Re
     found = json.loads(storage.read_bytes(uri))
     if (found["stage"], found["fingerprint"]) != (stage, fingerprint):
         changed = sorted(key for key in config if found["config"].get(key) != config[key])
+        replace = ", or pass --overwrite to replace it" if found["stage"] == stage else ""
         raise ConfigurationError(
             f"{place} was written by another {found['stage']} ({found['fingerprint']}, this one is {fingerprint}; "
             f"different: {', '.join(changed) or 'the stage'}). "
-            "Choose another --to, or pass --overwrite to replace it."
+            f"Choose another --to{replace}."
         )
     return read(place)
 

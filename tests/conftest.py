@@ -12,6 +12,8 @@ from moto.server import ThreadedMotoServer
 
 from raysee import storage
 
+from .environment import NICENESS
+
 # Credentials that mean nothing, so that no test can reach anybody's bucket; and no search for a role of the machine.
 os.environ.update(
     AWS_ACCESS_KEY_ID="testing",
@@ -80,6 +82,7 @@ def ray_session(s3_server: str) -> Iterator[None]:
     from raysee.distributed.cluster import connect
 
     os.environ.pop("RAY_ADDRESS", None)
+    os.environ.update(NICENESS)
     connect()
     yield
     ray.shutdown()

@@ -28,7 +28,7 @@ from ray.tune.search.optuna import OptunaSearch
 from raysee import storage
 from raysee.config import RunConfig
 from raysee.distributed import metrics
-from raysee.distributed.cluster import explained
+from raysee.distributed.cluster import explained, num_workers
 from raysee.errors import RayseeError
 from raysee.lock import Lock
 from raysee.models.spaces import Point, Space, point_of
@@ -214,8 +214,8 @@ def _run(plan: Plan, material: Material, done: Sequence[Trial], num_folds: int, 
     )
     for trial in done:
         _tell(proposer, scheduler, trial)
-    resources = ray.cluster_resources()
-    at_once = int(min(resources["CPU"], resources["GPU"] / plan.gpus if plan.gpus else np.inf))
+    # At least one: the nodes of a cluster that grows come when they are asked for.
+    at_once = max(min(num_workers(0), num_workers(plan.gpus)), 1)
     trainable = ray_tune.with_parameters(_trial, material=material, config=plan.config)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         ray_tune.Tuner(

@@ -21,6 +21,7 @@ from raysee import __version__, receipts, schema, storage
 from raysee.cli import app
 from raysee.lock import Lock
 
+from ..environment import without_ray
 from .command_line import Ran, assert_said, raysee
 
 _ROOT = pathlib.Path(__file__).parents[2]
@@ -582,12 +583,11 @@ def test_without_an_address_a_cluster_of_somebody_else_is_left_alone() -> None:
         note.parent.mkdir()
         note.write_text("127.0.0.1:9")
         code = "from raysee.distributed.cluster import connect; connect(); import ray; print(len(ray.nodes()))"
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
         ended = subprocess.run(
             [sys.executable, "-c", code],
             capture_output=True,
             text=True,
-            env={**environment, "RAY_TMPDIR": place},
+            env=without_ray(RAY_TMPDIR=place),
             timeout=90,
         )
     assert (ended.returncode, ended.stdout) == (0, "1\n"), ended.stderr[-300:]

@@ -8,15 +8,16 @@ import subprocess
 import sys
 import time
 
+from ..environment import without_ray
+
 LITTER_S = 30.0
 
 
 def start(words: list[str], logs: str) -> subprocess.Popen[str]:
     """`python -m raysee words` with a Ray of its own, whose files are in the folder `logs` (keep its name short)."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     return subprocess.Popen(
         [sys.executable, "-m", "raysee", *words],
-        env={**environment, "RAY_TMPDIR": logs},
+        env=without_ray(RAY_TMPDIR=logs),
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -47,6 +47,8 @@ from raysee.training.inputs import find
 from raysee.training.store import contents, find_parts, outline
 from raysee.training.work import prepare
 
+from ..environment import without_ray
+
 STORE_BYTES = 80_000_000  # Ray takes no less than 75 MiB
 PATIENCE_S = 400.0  # of seconds that a box with other work has taken
 LABELS = ("anger", "boredom", "disgust", "fear", "neutral", "sadness")
@@ -299,12 +301,11 @@ def test_a_lost_machine_whose_object_store_was_too_small_and_a_lost_worker(
     assert num_bytes * len(LABELS) / 7 > STORE_BYTES, "the clips do not fit into it"
     place = two_workers.place.replace("/undisturbed/", "/lake/")
     noted = local(place) / "folds" / "final" / "checkpoints" / "checkpoint.json"
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs,
         subprocess.Popen(
             [sys.executable, "-c", STARTED, str(long_lake), CONFIG.model_dump_json(), str(STORE_BYTES)],
-            env={**environment, "RAY_TMPDIR": logs},
+            env=without_ray(RAY_TMPDIR=logs),
             start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

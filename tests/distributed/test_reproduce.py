@@ -1,6 +1,5 @@
 """Experiments as a user meets them: made in part, cut short, started again, and with runs that cannot be made."""
 
-import os
 import pathlib
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from raysee.synthesis.layouts.emodb import emodb_clips
 from raysee.synthesis.layouts.layout import Layout
 from raysee.synthesis.trees import write_layout
 
+from ..environment import without_ray
 from .test_kill import kept, kill_in_the_middle
 
 CHOICE = Choice(columns=("FC2", "SVM"), protocol="paper", size="debug", epochs=2, repeats=2)
@@ -190,13 +190,12 @@ def test_a_missing_extra_is_owed_in_one_line(lake: str) -> None:
         stub = pathlib.Path(home) / "without" / "opensmile.py"
         stub.parent.mkdir()
         stub.write_text("raise ImportError('not here')\n")
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
         words = f"reproduce keesing2020 --to {lake} --columns SVM --size debug"
         ended = subprocess.run(
             [sys.executable, "-m", "raysee", *words.split()],
             capture_output=True,
             text=True,
-            env={**environment, "RAY_TMPDIR": home, "PYTHONPATH": str(stub.parent)},
+            env=without_ray(RAY_TMPDIR=home, PYTHONPATH=str(stub.parent)),
             timeout=240,
         )
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -28,6 +28,7 @@ from raysee.distributed.extract import extract
 from raysee.scoring import batches
 from raysee.synthesis.trees import write_ravdess
 
+from ..environment import without_ray
 from . import killing
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -51,7 +52,7 @@ class Cluster:
     """A head without CPUs, where drivers run, and nodes that can be lost."""
 
     def __init__(self, logs: str) -> None:
-        self._logs = logs
+        self.logs = logs
         self._port, dashboard = free_port(), free_port()
         self.address = f"http://127.0.0.1:{dashboard}"
         self.nodes: list[subprocess.Popen[bytes]] = []
@@ -75,9 +76,9 @@ class Cluster:
         return sum(node["raylet"].get("state") == "ALIVE" for node in nodes)
 
     def _start(self, *options: str) -> None:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-        environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "RAY_TMPDIR": self._logs}
-        environment["AWS_SECRET_ACCESS_KEY"] = SECRET
+        environment = without_ray(
+            RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN, RAY_TMPDIR=self.logs, AWS_SECRET_ACCESS_KEY=SECRET
+        )
         # A node that is lost shall be missed soon.
         environment |= {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "4"}
         programs = pathlib.Path(sys.executable).parent
@@ -153,10 +154,9 @@ def answers(address: str) -> bool:
 
 def submit(cluster: Cluster, words: list[str], token: str = TOKEN, retries: int = 2) -> tuple[int, str]:
     """Exit code and what was printed of `raysee submit`, as from another machine."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-m", "raysee", "submit", "--address", cluster.address, f"--retries={retries}", *words],
-        env={**environment, "RAY_AUTH_TOKEN": token, "AWS_SECRET_ACCESS_KEY": SECRET},
+        env=without_ray(RAY_AUTH_TOKEN=token, AWS_SECRET_ACCESS_KEY=SECRET),
         capture_output=True,
         text=True,
         timeout=300,
@@ -188,10 +188,26 @@ def test_a_night_is_scored_once_though_a_node_is_lost(cluster: Cluster, words: l
     code, told = submit(cluster, words)
     assert (code, "found finished" in told) == (0, True), told
     assert batches.read(scores, "calls", schema.CALLS).equals(calls)
-    everything = b"".join(storage.read_bytes(file.uri) for file in storage.list_files(scores))
-    for secret in (TOKEN, SECRET):
-        assert secret not in told
-        assert secret.encode() not in everything
+    assert TOKEN not in told
+    assert SECRET not in told
+
+
+def test_no_secret_is_written_anywhere(cluster: Cluster, words: list[str]) -> None:
+    """After the nights above: what was stored, a page of them, and all that Ray and its jobs have logged."""
+    scores = words[words.index("--to") + 1]
+    drawn = subprocess.run(
+        [sys.executable, "-m", "raysee", "report", scores],
+        env={**os.environ, "RAY_AUTH_TOKEN": TOKEN, "AWS_SECRET_ACCESS_KEY": SECRET},
+        capture_output=True,
+        check=True,
+    )
+    stored = {file.uri: storage.read_bytes(file.uri) for file in storage.list_files(scores)}
+    assert any(uri.endswith("report.html") for uri in stored)
+    logs = {str(path): path.read_bytes() for path in pathlib.Path(cluster.logs).rglob("*") if path.is_file()}
+    assert any("job-driver" in name for name in logs)
+    for name, data in {"the command": drawn.stdout + drawn.stderr, **stored, **logs}.items():
+        for secret in (TOKEN, SECRET):
+            assert secret.encode() not in data, name
 
 
 @at_length
@@ -223,15 +239,15 @@ def test_a_training_goes_on_though_its_node_is_lost(cluster: Cluster, lake: str)
 
 @at_length
 def test_every_job_runs_as_ray_submits_it(
-    cluster: Cluster, words: list[str], lake: str, tmp_path: pathlib.Path
+    cluster: Cluster, words: list[str], lake: str, tmp_path: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """`ray job submit` with a copy of the project as it is checked out."""
     for folder in ("raysee", "jobs"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    write_ravdess(tmp_path / "other", actors=4, repetitions=1)
-    manifest(lake, "ravdess", str(tmp_path / "other"), allow_count_mismatch=True)
+    other = tmp_path_factory.mktemp("other")  # not in what is sent
+    write_ravdess(other, actors=4, repetitions=1)
+    manifest(lake, "ravdess", str(other), allow_count_mismatch=True)
     extract(lake, "ravdess", ["logmel40"])
-    shutil.rmtree(tmp_path / "other")
     small = "--model aldeneh --size debug"
     jobs = {
         "extract": f"--corpus emodb --features summary180 --to {lake}",
@@ -251,14 +267,13 @@ def test_every_job_runs_as_ray_submits_it(
 
 
 def ray_job_submit(cluster: Cluster, folder: pathlib.Path, job: str, words: str) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
     return subprocess.run(
         [
             *(pathlib.Path(sys.executable).with_name("ray"), "job", "submit", "--address", cluster.address),
             *("--submission-id", f"{job}-2026-11-19", "--working-dir", folder),
             *("--", "python", f"jobs/{job}.py", *words.split()),
         ],
-        env={**environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN},
+        env=without_ray(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=TOKEN),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
