@@ -2,7 +2,7 @@
 
     make bench-telephone RAYSEE_REAL_DATA=/path          (with emodb/ in it)
 
-Half an hour on 2 cores, nearly all of it Aldeneh's network (--epochs). Each fold's model of a cross-validation under
+Five hours of a core, nearly all of them Aldeneh's network (--epochs). Each fold's model of a cross-validation under
 `strict` answers for its test speakers in all conditions; the one of telephone sound heard every training clip through
 one codec by chance.
 """
@@ -51,7 +51,7 @@ def main() -> None:
     manifest(root, "emodb", f"{real}/emodb")
     rows = []
     for model, features in MODELS.items():
-        training = published(model)[1].model_copy(update={"precision": "bfloat16"} if model == "aldeneh" else {})
+        training = published(model)[1]
         if model == "aldeneh" and options.epochs:
             training = training.model_copy(update={"epochs": options.epochs})
         config = RunConfig(corpora=("emodb",), features=features, model=model, deliver=False, training=training)
@@ -136,6 +136,7 @@ def row(
         "chance": in_percent(figures.chance),
         "speakers": figures.num_speakers,
         "clips": figures.num_clips,
+        "epochs": config.training.epochs,
         "repeats": len(figures.uar_by_fold),
     }
 

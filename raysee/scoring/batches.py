@@ -20,6 +20,7 @@ from raysee.storage import join
 
 _BATCHES = "batches"
 _NIGHTS = "nights"
+BEGUN = "begun"
 _PART = re.compile(r"part-\d+\.parquet")
 
 
@@ -54,7 +55,7 @@ class Batch(BaseModel):
     @property
     def begun(self) -> str:
         """The folder of notes on shards that are worked on."""
-        return join("begun", self.name)
+        return join(BEGUN, self.name)
 
     @property
     def partition(self) -> str:

@@ -42,6 +42,7 @@ def forget(to: str, call_id: str) -> dict[str, int]:
                 storage.remove(join(to, contact_lens.FOLDER, date, contact_lens.name_of(key)))
         settled = pa.array([bytes.fromhex(key) for key in sorted(keys)], pa.binary(16))
         counts["ledger"] = _drop(ledger.uris(to), "key", schema.LEDGER, settled)
+        storage.remove(join(to, batches.BEGUN))  # notes of starts that ended long ago, which name recordings
         counts["plans"] = _drop(plans, "key", schema.CALL_PLAN, pa.array(sorted(keys)))
         digest = hashlib.sha256(call_id.encode()).hexdigest()
         when = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -74,7 +74,8 @@ def load(utterances: pa.Table, features: pa.Table, labels: Sequence[str]) -> Cli
     ]
     if not kept:
         raise ConfigurationError(
-            f"None of {features.num_rows} clips with features is one of {', '.join(labels)}: see its rejects."
+            f"Of {utterances.num_rows} clips {features.num_rows} have features, and none of these is one of "
+            f"{', '.join(labels)}: see the rejects beside the features, or choose other labels."
         )
     kept.sort(key=lambda clip: clip[0]["clip_id"])
 

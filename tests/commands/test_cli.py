@@ -371,7 +371,7 @@ SCORE = f"score {{home}}/calls {WHO} --model {{run}}"
             TRAIN + " --to {home}/lake-of-pair",
             "strict needs at least 3 speakers, this corpus has 2: take one with more",
         ),
-        (TRAIN + " --to {home}/lake-of-noise", "None of 0 clips with features is one of .*see its rejects"),
+        (TRAIN + " --to {home}/lake-of-noise", "clips 0 have features, and none of these is one of .*see the rejects"),
     ],
 )
 def test_bad_input_is_one_sentence_and_leaves_nothing(

@@ -30,6 +30,10 @@ def scored(place: str) -> str:
         storage.write_table(storage.join(place, name, "date=2026-11-19", "part-00000.parquet"), table, its_schema)
     for name, data in contact_lens.files(scores):
         storage.write_bytes(storage.join(place, "json", "date=2026-11-19", name), data)
+    for number, uri in enumerate(CALLS):
+        storage.write_bytes(
+            storage.join(place, _batch().begun, f"part-{number}.json"), json.dumps({"open": uri}).encode()
+        )
     ledger.write(place, "work", "00000", [bytes.fromhex(key) for key in rows["key"].to_pylist()])
     return place
 

@@ -52,7 +52,7 @@ def test_only_clips_with_features_and_a_wanted_label_are_kept() -> None:
     known = utterances(a=("s1", "fear"), b=("s2", "anger"), rejected=("s1", "anger"))
     clips = load(known, features(b=clip(1), a=clip(2), of_another_manifest=clip(3)), ["anger"])
     assert clips.clip_ids == ["b"]
-    with pytest.raises(ConfigurationError, match="None of 1 clips with features is one of neutral"):
+    with pytest.raises(ConfigurationError, match="Of 3 clips 1 have features, and none of these is one of neutral"):
         load(known, features(b=clip(1)), ["neutral"])
 
 
