@@ -2,11 +2,12 @@
 
 Four convolutions over time, the maximum of each filter over the clip, two hidden layers. No dropout, no batch norm.
 
-Shapes: B clips, T frames, F mel bands, C labels, D filters, K frames of a kernel.
+Shapes: B clips, T frames, F mel bands, C labels, D filters, K frames of a kernel; M tiles of clips, N frames of one, W
+windows in one, Q frequencies, S tiles of a clip.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +17,62 @@ from torch.nn import functional
 
 from raysee.config import TrainingConfig
 from raysee.models.network import SEQUENCES, Network
+
+_TILE = 128  # frames that are transformed together
+_AT_ONCE = 128  # tiles: what is made of so many stays in the cache of a core
+_SHORTEST = 16  # frames of a kernel that is worth it
+
+
+def _in_frequency(mel_BFT: torch.Tensor, num_kernel_frames: int) -> bool:
+    """Whether a convolution is a product of spectra: on CPUs, for long kernels, much faster (docs/decisions.md).
+
+    It follows from the shape of a clip alone, so that what is said of it does not depend on the others of its batch.
+    """
+    return (
+        mel_BFT.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+        and _SHORTEST <= num_kernel_frames <= min(_TILE, mel_BFT.shape[2]) // 2
+    )
+
+
+def _tiles(num_frames: int, num_kernel_frames: int) -> tuple[int, list[int]]:
+    """Frames of a tile, and where tiles begin that have every window of a clip in them. The last one ends with it."""
+    size = min(_TILE, num_frames)
+    last = num_frames - size
+    return size, [*range(0, last, size - num_kernel_frames + 1), last]
+
+
+def _spectra(weight_DFK: torch.Tensor, size: int) -> torch.Tensor:
+    """Of kernels (Q, F, D), to multiply those of tiles of `size` frames with."""
+    # The convolution of neural networks is a correlation: hence the conjugate.
+    spectra_QFD: torch.Tensor = torch.fft.rfft(weight_DFK.permute(2, 1, 0), n=size, dim=0).conj().resolve_conj()
+    return spectra_QFD
+
+
+def _convolved(mel_BFT: torch.Tensor, spectra_QFD: torch.Tensor, num_kernel_frames: int) -> Iterator[torch.Tensor]:
+    """By windows of a tile, its tiles and filters (W, M, D): the first tile of all clips first, some M at a time."""
+    size, starts = _tiles(mel_BFT.shape[2], num_kernel_frames)
+    tiles_NMF = torch.cat([mel_BFT[:, :, start : start + size] for start in starts]).permute(2, 0, 1)
+    for some_NMF in torch.split(tiles_NMF, _AT_ONCE, dim=1):
+        spectrum_QMD = torch.fft.rfft(some_NMF, dim=0) @ spectra_QFD
+        yield torch.fft.irfft(spectrum_QMD, n=size, dim=0)[: size - num_kernel_frames + 1]
+
+
+def _max_over_time(mel_BFT: torch.Tensor, spectra_QFD: torch.Tensor, num_kernel_frames: int) -> torch.Tensor:
+    """The maximum over time (B, D) of a convolution in frequency."""
+    best = [one_WMD.amax(dim=0) for one_WMD in _convolved(mel_BFT, spectra_QFD, num_kernel_frames)]
+    return torch.cat(best).view(-1, len(mel_BFT), spectra_QFD.shape[2]).amax(dim=0)
+
+
+def _max_and_where(mel_BFT: torch.Tensor, weight_DFK: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The maximum over time (B, D) of a convolution in frequency, and the first frame (B, D) of its window."""
+    num_filters, _, num_kernel_frames = weight_DFK.shape
+    size, starts = _tiles(mel_BFT.shape[2], num_kernel_frames)
+    found = [one_WMD.max(dim=0) for one_WMD in _convolved(mel_BFT, _spectra(weight_DFK, size), num_kernel_frames)]
+    best_SBD, at_SBD = (torch.cat(some).view(-1, len(mel_BFT), num_filters) for some in zip(*found, strict=True))
+    value_BD, tile_BD = best_SBD.max(dim=0)
+    return value_BD, (at_SBD + torch.tensor(starts)[:, None, None]).gather(0, tile_BD[None])[0]
 
 
 class _ConvMaxOverTime(torch.autograd.Function):
@@ -27,7 +84,11 @@ class _ConvMaxOverTime(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, mel_BFT: torch.Tensor, weight_DFK: torch.Tensor, bias_D: torch.Tensor) -> torch.Tensor:
-        value_BD, peak_BD = functional.conv1d(mel_BFT, weight_DFK, bias_D).max(dim=2)
+        if _in_frequency(mel_BFT, weight_DFK.shape[2]):
+            value_BD, peak_BD = _max_and_where(mel_BFT, weight_DFK)
+            value_BD = value_BD + bias_D
+        else:
+            value_BD, peak_BD = functional.conv1d(mel_BFT, weight_DFK, bias_D).max(dim=2)
         ctx.save_for_backward(mel_BFT, peak_BD)
         ctx.num_kernel_frames = weight_DFK.shape[2]
         return value_BD.to(mel_BFT.dtype)
@@ -58,13 +119,31 @@ class ConvMaxOverTime(nn.Conv1d):
     It is a first layer: its input gets no gradient.
     """
 
+    def __init__(self, num_bands: int, num_filters: int, num_kernel_frames: int) -> None:
+        super().__init__(num_bands, num_filters, num_kernel_frames)
+        self._known: dict[int, torch.Tensor] = {}  # spectra of the kernels by the frames of a tile
+        self._known_of = (0, 0)  # which weights, and how often they were changed
+
     def forward(self, mel_BFT: torch.Tensor) -> torch.Tensor:
-        if not torch.is_grad_enabled():
-            return super().forward(mel_BFT).amax(dim=2).relu()
-        value_BD: torch.Tensor = _ConvMaxOverTime.apply(  # type: ignore[no-untyped-call]
-            mel_BFT, self.weight, self.bias
-        )
+        assert self.bias is not None
+        if torch.is_grad_enabled():
+            value_BD: torch.Tensor = _ConvMaxOverTime.apply(  # type: ignore[no-untyped-call]
+                mel_BFT, self.weight, self.bias
+            )
+        elif _in_frequency(mel_BFT, self.weight.shape[2]):
+            value_BD = _max_over_time(mel_BFT, self._spectra(mel_BFT.shape[2]), self.weight.shape[2]) + self.bias
+        else:
+            value_BD = super().forward(mel_BFT).amax(dim=2)
         return value_BD.relu()
+
+    def _spectra(self, num_frames: int) -> torch.Tensor:
+        """Of the kernels, as long as they stay as they are: who scores asks small batches, and these cost as much."""
+        if self._known_of != (now := (self.weight.data_ptr(), self.weight._version)):
+            self._known, self._known_of = {}, now
+        size, _ = _tiles(num_frames, self.weight.shape[2])
+        if size not in self._known:
+            self._known[size] = _spectra(self.weight, size)
+        return self._known[size]
 
 
 class Aldeneh(nn.Module):

@@ -65,6 +65,13 @@ def test_it_has_no_dropout_and_no_state_but_its_parameters() -> None:
         (2, 1, 9, 3, 2),
         (2, 4, 6, 3, 6),  # one window
         (2, 4, 6, 1, 1),
+        # Products of spectra:
+        (2, 4, 64, 3, 32),  # of one tile
+        (3, 5, 101, 4, 16),
+        (2, 3, 128, 4, 64),
+        (2, 3, 129, 4, 64),  # of two tiles that share most windows
+        (2, 3, 450, 4, 17),
+        (70, 2, 250, 3, 20),  # of more tiles than are multiplied at once
     ],
 )
 @pytest.mark.parametrize("contiguous", [True, False])
@@ -86,6 +93,22 @@ def test_convolution_and_maximum_are_the_plain_ones(
     (found * weighting).sum().backward()
     torch.testing.assert_close(layer.weight.grad, weight.grad)
     torch.testing.assert_close(layer.bias.grad, bias.grad)
+
+
+def test_what_is_kept_of_the_weights_follows_them() -> None:
+    layer, mel = ConvMaxOverTime(3, 4, 16), batch(2, 3, 150)
+    optimiser = torch.optim.Adam(layer.parameters(), lr=0.1)
+    for _ in range(2):
+        with torch.no_grad():
+            found = layer(mel)
+            torch.testing.assert_close(found, functional.conv1d(mel, layer.weight, layer.bias).relu().amax(dim=2))
+        layer(mel).sum().backward()
+        optimiser.step()
+    other = ConvMaxOverTime(3, 4, 16)
+    layer.load_state_dict(other.state_dict(), assign=True)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(mel), other(mel))
+    assert set(layer.state_dict()) == {"weight", "bias"}
 
 
 def test_a_filter_that_never_fires_gets_no_gradient() -> None:
