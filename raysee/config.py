@@ -102,6 +102,7 @@ class ScoreConfig(Config):
     min_s: float = Field(1.0, ge=0.25)  # of a segment
     max_s: float = Field(8.0, ge=2.1)
     pause_s: float = Field(0.75, ge=0.1)  # that ends one
+    room_s: float = Field(0.5, ge=0, le=5)  # of the pauses around one, which are heard with it as in a corpus's clips
     channels: tuple[tuple[str, ...], ...] = ()  # roles in the order of the channels, for each number of channels
     score_agents: bool = False  # also agents, and channels of which nobody has said who speaks there
     abstain: float = Field(0.0, ge=0, le=1)  # the label of what is less probable is "unsure"

@@ -20,11 +20,13 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class Segment(NamedTuple):
-    """A part of a recording to score, and how much of it is speech; the rest are pauses, or the room around it."""
+    """A part of a recording to score, how much of it is speech (the rest are pauses), and what is heard with it."""
 
     start_s: float
     end_s: float
     speech_s: float
+    from_s: float  # with the pauses around it, up to `room_s` of each, and nobody's speech
+    to_s: float
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class SegmentConfig:
 
     An utterance is all speech between two pauses of `pause_s`. One that is too long is cut at its longest pause, or
     where it has none, where speech is least probable; one that is too short is widened into the pauses around it. That
-    these have the room for it is why `pause_s` may not be less than `min_s - min_speech_s`. After a dip below `end`,
+    these have the room for it is why `pause_s` may not be less than `min_s - min_speech_s`. Of the pauses before and
+    after a segment `room_s` are heard with it: a corpus's clips begin and end so, and a network of them hears less in
+    speech alone (docs/decisions.md). After a dip below `end`,
     probabilities between `end` and `begin` for `max_s` are a pause too; the helper would wait for what comes then.
     """
 
@@ -44,6 +48,7 @@ class SegmentConfig:
     pause_s: float = 0.75
     min_s: float = 1.0
     max_s: float = 8.0
+    room_s: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 < self.end <= self.begin <= 1:
@@ -67,8 +72,8 @@ class SegmentConfig:
 
     @property
     def longest_wait_s(self) -> float:
-        """From the beginning of a segment until it is known where it ends: also what has to be kept of the sound."""
-        return 2 * self.max_s + self.min_s + 2 * self.pause_s + 5 * FRAME_S  # each is rounded to whole frames
+        """From where a segment is heard until it is known where it ends: also what has to be kept of the sound."""
+        return 2 * self.max_s + self.min_s + 2 * self.pause_s + self.room_s + 6 * FRAME_S  # each is rounded to frames
 
 
 def cut(probabilities_F: Probabilities, config: SegmentConfig) -> list[Segment]:
@@ -93,6 +98,7 @@ class Segmenter:
         self._pause = _at_least(config.pause_s)
         self._min = _at_least(config.min_s)
         self._max = int(config.max_s / FRAME_S + 1e-9)
+        self._room = int(config.room_s / FRAME_S + 1e-9)
         self._num_frames = 0
         self._held: list[float] = []  # the last probabilities, from the start of the utterance or later
         self._free = 0  # the end of the last segment
@@ -166,7 +172,7 @@ class Segmenter:
         left = min(need // 2, start - self._free)
         right = min(need - left, self._num_frames - end)
         left = min(need - right, start - self._free)
-        found += self._segment(start - left, end + right)
+        found += self._segment(start - left, end + right, self._num_frames)
         self._start = None
         self._stretches.clear()
         self._held.clear()
@@ -188,7 +194,7 @@ class Segmenter:
         else:
             first, last = start + self._min, min(start + self._max, end - self._min)
             before = after = min(range(first, last + 1), key=lambda frame: self._held[frame - self._first_held])
-        found = self._segment(start, before)
+        found = self._segment(start, before, after)
         del self._held[: after - self._first_held]
         self._start = after
         self._stretches = [stretch for stretch in self._stretches if stretch[1] > after]
@@ -198,15 +204,16 @@ class Segmenter:
     def _first_held(self) -> int:
         return self._num_frames - len(self._held)
 
-    def _segment(self, start: int, end: int) -> list[Segment]:
+    def _segment(self, start: int, end: int, silent_until: int) -> list[Segment]:
         """The segment, or nothing where it holds too little speech."""
         held = self._held[max(start - self._first_held, 0) : end - self._first_held]
         if sum(probability >= self._config.begin for probability in held) < self._min_speech:
             return []
+        around = (max(start - self._room, self._free), min(end + self._room, silent_until))
         self._free = end
         stretches = self._stretches + ([] if self._speaks_from is None else [(self._speaks_from, end)])
         speech = sum(max(min(to, end) - max(from_, start), 0) for from_, to in stretches)
-        return [Segment(start * FRAME_S, end * FRAME_S, speech * FRAME_S)]
+        return [Segment(*(frame * FRAME_S for frame in (start, end, speech, *around)))]
 
 
 def _at_least(seconds: float) -> int:

@@ -40,17 +40,19 @@ class Channel:
         # Above 4 kHz a model of the telephone has learned from nothing but the noise of codecs (docs/decisions.md).
         self._through_line = wide and scorer.card.config.channel == "telephone"
 
-    def add(self, segment: Segment, samples: Samples) -> None:
+    def add(self, segment: Segment, samples: Samples, heard: Samples) -> None:
+        """A segment, its samples, and those that the model hears, with the pauses around it."""
         if segment.end_s - segment.start_s < _SHORTEST_S:
             return
         self.segments.append(segment)
         self._levels.append(float(level_dbfs(samples)))
         if self.scored:
-            self.rows.append({**segment._asdict(), "level_dbfs": self._levels[-1]})
+            told = {"start_s": segment.start_s, "end_s": segment.end_s, "speech_s": segment.speech_s}
+            self.rows.append({**told, "level_dbfs": self._levels[-1]})
             with self._watch.of("front-end"):
                 if self._through_line:
-                    samples = telephone.through(samples, self._scorer.front_end.sample_rate_hz, "mu-law")
-                self._features.append(self._scorer.front_end(samples))
+                    heard = telephone.through(heard, self._scorer.front_end.sample_rate_hz, "mu-law")
+                self._features.append(self._scorer.front_end(heard))
 
     @property
     def num_waiting(self) -> int:
@@ -224,16 +226,19 @@ class _Stream:
 
     def _add(self, channel: int, found: Sequence[Segment]) -> None:
         for segment in found:
-            self._channels[channel].add(segment, _part(self._kept[:, channel], segment, self._rate, self._dropped))
+            samples, heard = (
+                self._part(channel, *ends)
+                for ends in ((segment.start_s, segment.end_s), (segment.from_s, segment.to_s))
+            )
+            self._channels[channel].add(segment, samples, heard)
+
+    def _part(self, channel: int, start_s: float, end_s: float) -> Samples:
+        """The samples between two times."""
+        start, end = (round(at_s * self._rate) - self._dropped for at_s in (start_s, end_s))
+        assert start >= 0, "the sound of a segment is kept until it ends"
+        return self._kept[start:end, channel]
 
 
 def segment_config(config: ScoreConfig) -> SegmentConfig:
     """How the configuration has speech cut."""
-    return SegmentConfig(pause_s=config.pause_s, min_s=config.min_s, max_s=config.max_s)
-
-
-def _part(samples: Samples, segment: Segment, rate: int, dropped: int) -> Samples:
-    """The samples of a segment, of a channel whose first `dropped` samples are not there any more."""
-    start = round(segment.start_s * rate) - dropped
-    assert start >= 0, "the sound of a segment is kept until it ends"
-    return samples[start : round(segment.end_s * rate) - dropped]
+    return SegmentConfig(pause_s=config.pause_s, min_s=config.min_s, max_s=config.max_s, room_s=config.room_s)

@@ -131,6 +131,29 @@ def test_segments_lie_in_the_recording_in_order_and_have_their_length(runs: list
             assert start == (at[-2][1] if number else 0)
 
 
+@given(runs=RUNS, config=CONFIGS)
+def test_with_a_segment_the_pauses_around_it_are_heard(runs: list[Run], config: SegmentConfig) -> None:
+    probabilities_F = frames(*runs)
+    before_s = 0.0
+    for segment in cut(probabilities_F, config):
+        assert max(before_s, segment.start_s - config.room_s) - 1e-9 <= segment.from_s <= segment.start_s
+        assert segment.end_s <= segment.to_s <= segment.end_s + config.room_s + 1e-9
+        after = probabilities_F[round(segment.end_s / FRAME_S) : round(segment.to_s / FRAME_S)]
+        assert (after < config.begin).all(), "what comes next is heard by itself"
+        assert len(after) == round((segment.to_s - segment.end_s) / FRAME_S), "it is there"
+        before_s = segment.end_s
+
+
+def test_half_a_second_of_a_pause_is_heard_on_either_side() -> None:
+    (first, second) = cut(frames((0.0, 9), (1.0, 40), (0.0, 60), (1.0, 40), (0.0, 5)), DEFAULT)
+    assert np.round(np.array([first.from_s, first.to_s, second.from_s, second.to_s]) / FRAME_S).tolist() == [
+        0,
+        50 + 15,
+        108 - 15,
+        154,
+    ]
+
+
 @given(runs=runs_of(0.0, 0.34, 0.5, 0.8, 1.0))
 def test_nothing_sure_is_lost_and_talk_time_is_the_sum_of_speech(runs: list[Run]) -> None:
     probabilities_F = frames(*runs)
@@ -160,7 +183,7 @@ def test_a_segment_is_not_waited_for(runs: list[Run], config: SegmentConfig) -> 
     segmenter, probabilities_F = Segmenter(config), frames(*runs)
     for heard in range(len(probabilities_F)):
         for segment in segmenter.push(probabilities_F[heard : heard + 1]):
-            assert (heard + 1) * FRAME_S - segment.start_s <= config.longest_wait_s
+            assert (heard + 1) * FRAME_S - segment.from_s <= config.longest_wait_s
 
 
 @pytest.mark.parametrize(

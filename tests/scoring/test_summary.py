@@ -112,14 +112,18 @@ def test_without_a_negative_emotion_nothing_is_negative() -> None:
     assert (found["negative_share"], found["trend"]) == (0.0, 0.0)
 
 
+def spoken(start_s: float, end_s: float) -> Segment:
+    return Segment(start_s, end_s, end_s - start_s, start_s, end_s)
+
+
 def test_silence_is_outside_of_all_channels() -> None:
-    left = [Segment(1.0, 4.0, 3.0), Segment(8.0, 9.0, 1.0)]
-    right = [Segment(3.0, 5.0, 2.0), Segment(3.5, 4.5, 1.0)]
+    left = [spoken(1.0, 4.0), spoken(8.0, 9.0)]
+    right = [spoken(3.0, 5.0), spoken(3.5, 4.5)]
     assert silence_s([left, right], 10.0) == pytest.approx(5.0)
     assert silence_s([left], 10.0) == pytest.approx(6.0)
     assert silence_s([[], []], 10.0) == 10.0
     assert silence_s([], 0.0) == 0.0
-    assert silence_s([[Segment(0.0, 10.001, 10.0)]], 10.0) == 0.0, "a last frame may be longer than the recording"
+    assert silence_s([[spoken(0.0, 10.001)]], 10.0) == 0.0, "a last frame may be longer than the recording"
 
 
 # --- whatever the call
@@ -197,7 +201,7 @@ def test_the_trend_is_that_of_least_squares(call: tuple[Scored, float]) -> None:
 
 @given(st.lists(st.lists(st.tuples(st.floats(0, 50), st.floats(0.01, 20)), max_size=5), max_size=3), st.floats(0.1, 70))
 def test_silence_is_between_nothing_and_the_whole(channels: list[list[tuple[float, float]]], duration_s: float) -> None:
-    its = [[Segment(start, start + length, length) for start, length in channel] for channel in channels]
+    its = [[spoken(start, start + length) for start, length in channel] for channel in channels]
     silence = silence_s(its, duration_s)
     assert 0 <= silence <= duration_s
     longest = max((length for channel in channels for _, length in channel), default=0.0)
