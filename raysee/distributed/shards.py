@@ -115,7 +115,7 @@ def run_shards(
                 max_retries=_RETRIES,
             )
         missing.clear()
-        pa.default_memory_pool().release_unused()  # a third of the driver's memory, with 100,000 rows
+        pa.default_memory_pool().release_unused()  # what planning took; the driver stands for hours
         with explained():
             for row in dataset.iter_rows():
                 if row["error"]:
