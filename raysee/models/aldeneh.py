@@ -127,6 +127,7 @@ class ConvMaxOverTime(nn.Conv1d):
     def forward(self, mel_BFT: torch.Tensor) -> torch.Tensor:
         assert self.bias is not None
         if torch.is_grad_enabled():
+            self._known = {}  # a fused optimiser changes the weights without counting it
             value_BD: torch.Tensor = _ConvMaxOverTime.apply(  # type: ignore[no-untyped-call]
                 mel_BFT, self.weight, self.bias
             )
