@@ -44,6 +44,10 @@ def score(
     max_s: Annotated[
         float, typer.Option(help="Of a segment; a longer one is cut at its pauses.")
     ] = ScoreConfig().max_s,
+    room_s: Annotated[
+        float,
+        typer.Option(help="Of the pauses around a segment, heard with it; less where a corpus is cut tightly."),
+    ] = ScoreConfig().room_s,
     precision: Annotated[
         Precision, typer.Option(help="bfloat16: mixed precision, faster on GPUs and on CPUs that have it.")
     ] = "float32",
@@ -70,6 +74,7 @@ def score(
     config = ScoreConfig(
         detector=detector,
         max_s=max_s,
+        room_s=room_s,
         channels=tuple(tuple(named(one.split(","))) for one in channels or ()),
         score_agents=score_agents,
         abstain=abstain,

@@ -20,7 +20,7 @@ from raysee.scoring.stopwatch import Stopwatch
 from raysee.scoring.summary import Scored
 from raysee.training.clips import Array
 
-ASK_AT = 256  # segments without an answer: enough to fill a GPU; their log-mels are 32 MiB at most
+ASK_AT = 256  # segments without an answer: enough to fill a GPU; their log-mels are 36 MiB at most
 
 _SHORTEST_S = 0.1  # of a segment; below it there is nothing to hear, and some front-ends have no frame
 _FULL_SCALE = 0.999
