@@ -28,17 +28,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lake", type=pathlib.Path, default=pathlib.Path(".bench/lake"))
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0, help="of the training; the validation speakers stay")
     options = parser.parse_args()
     real = results.real_data()
     root = storage.normalise(options.lake)
     manifest(root, "ravdess", f"{real}/ravdess")
     extract(root, "ravdess", ["logmel40"])
-    training = published("aldeneh")[1].model_copy(update={"epochs": options.epochs})
+    training = published("aldeneh")[1].model_copy(update={"epochs": options.epochs, "seed": options.seed})
     config = RunConfig(corpora=("ravdess",), features="logmel40", model="aldeneh", training=training)
     trained = train_large(root, config, workers=(1, 2))
     everybody = ScoreConfig(channels=(("caller",), ("caller", "unknown")))
-    (night,) = score(f"{real}/ravdess", trained.place, str(options.lake / "archive"), everybody, date="2026-11-19")
-    results.write("archive", rows(root, trained.place, night.place))
+    scores = str(options.lake / f"archive-{options.seed}")
+    (night,) = score(f"{real}/ravdess", trained.place, scores, everybody, date="2026-11-19")
+    found = rows(root, trained.place, night.place)
+    results.write("archive", [{**row, "seed": options.seed, "epochs": options.epochs} for row in found])
 
 
 def rows(root: str, trained: str, scores: str) -> list[dict[str, object]]:
