@@ -2,9 +2,9 @@
 
     make bench-telephone RAYSEE_REAL_DATA=/path          (with emodb/ in it)
 
-Five hours of a core, nearly all of them Aldeneh's network (--epochs). Each fold's model of a cross-validation under
-`strict` answers for its test speakers in all conditions; the one of telephone sound heard every training clip through
-one codec by chance.
+Hours of a core, nearly all of them Aldeneh's network (--epochs). Each fold's model of a cross-validation under `strict`
+answers for its test speakers in all conditions; the one of telephone sound heard every training clip through one codec
+by chance.
 """
 
 import argparse

@@ -35,10 +35,11 @@ class SegmentConfig:
 
     An utterance is all speech between two pauses of `pause_s`. One that is too long is cut at its longest pause, or
     where it has none, where speech is least probable; one that is too short is widened into the pauses around it. That
-    these have the room for it is why `pause_s` may not be less than `min_s - min_speech_s`. Of the pauses before and
-    after a segment `room_s` are heard with it: a corpus's clips begin and end so, and a network of them hears less in
-    speech alone (docs/decisions.md). After a dip below `end`,
+    these have the room for it is why `pause_s` may not be less than `min_s - min_speech_s`. After a dip below `end`,
     probabilities between `end` and `begin` for `max_s` are a pause too; the helper would wait for what comes then.
+
+    Of the pauses before and after a segment up to `room_s` are heard with it: a corpus's clips begin and end so, and a
+    network of them says less of speech alone (docs/decisions.md).
     """
 
     begin: float = 0.5  # probability from which on somebody speaks

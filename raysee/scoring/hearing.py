@@ -226,10 +226,8 @@ class _Stream:
 
     def _add(self, channel: int, found: Sequence[Segment]) -> None:
         for segment in found:
-            samples, heard = (
-                self._part(channel, *ends)
-                for ends in ((segment.start_s, segment.end_s), (segment.from_s, segment.to_s))
-            )
+            samples = self._part(channel, segment.start_s, segment.end_s)
+            heard = self._part(channel, segment.from_s, segment.to_s)
             self._channels[channel].add(segment, samples, heard)
 
     def _part(self, channel: int, start_s: float, end_s: float) -> Samples:

@@ -34,7 +34,7 @@ def score(plan: pa.Table, work: str, scorer: Scorer, open_each: OpenEach) -> Sco
     """Score every recording of `plan` (schema.CALL_PLAN) by channel; one that cannot be read is a row of rejects.
 
     `work` is written beside each row, and says what scored it. A call is worked on while it is read: of its samples one
-    block of 30 s and the last 20 s are held, whatever its length. A model that standardises by speaker keeps the
+    block of 30 s and the last 22 s are held, whatever its length. A model that standardises by speaker keeps the
     features of a whole call, 60 MiB an hour of speech in log-mels.
     """
     segments: list[_Row] = []
