@@ -19,7 +19,7 @@ from raysee.storage import FileInfo
 OpenEach = Callable[[Sequence[FileInfo]], Iterator[File | AudioError | StorageError]]
 
 # Not fewer: machines go for reasons of their own, and what they have open then is mostly a shard's first recording,
-# because a worker that is new takes longest over that. Two such recordings are rejected within the 9 attempts at a shard.
+# because a worker that is new takes longest over that. Two such recordings are rejected within a shard's 9 attempts.
 MOST = 3
 
 
