@@ -98,7 +98,7 @@ class RunConfig(Config):
 class ScoreConfig(Config):
     """How a recording is cut and scored."""
 
-    detector: str = ""  # of speech, by name; empty: the best that is installed
+    detector: str = ""  # of speech, by name; empty: the best that is installed; none: recordings are utterances already
     min_s: float = Field(1.0, ge=0.25)  # of a segment
     max_s: float = Field(8.0, ge=2.1)
     pause_s: float = Field(0.75, ge=0.1)  # that ends one

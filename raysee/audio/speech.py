@@ -22,6 +22,7 @@ _DIGITAL_SILENCE_DBFS = -90.0
 Mask = npt.NDArray[np.bool_]
 
 ENERGY = "energy-v1"
+NONE = "none"  # recordings that are utterances already: nothing is looked for, each is heard whole
 _FLOOR_PERCENTILE = 10
 _LEVELS_DB = np.arange(_DIGITAL_SILENCE_DBFS, 1.0)  # as finely as the floor is known
 _SLOPE_DB = 5.0  # 3 dB from a probability of 0.5 to one of 0.35

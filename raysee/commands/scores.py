@@ -40,7 +40,13 @@ def score(
     abstain: Annotated[
         float, typer.Option(help='The label of what is less probable than this is "unsure".')
     ] = ScoreConfig().abstain,
-    detector: Annotated[str, typer.Option(help="Of speech, by name; by default the best that is installed.")] = "",
+    detector: Annotated[
+        str,
+        typer.Option(
+            help="Of speech, by name; by default the best that is installed. "
+            "none: recordings are utterances already, as a corpus's clips, and each is heard whole."
+        ),
+    ] = "",
     max_s: Annotated[
         float, typer.Option(help="Of a segment; a longer one is cut at its pauses.")
     ] = ScoreConfig().max_s,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from raysee import receipts, storage
-from raysee.audio.speech import detector, listener
+from raysee.audio.speech import NONE, detector, listener
 from raysee.config import ScoreConfig, fingerprint, set_fingerprint
 from raysee.distributed import metrics, pool
 from raysee.distributed.cluster import connect
@@ -228,7 +228,8 @@ def _checked(config: ScoreConfig, reason: str) -> ScoreConfig:
         )
     config = config.model_copy(update={"detector": config.detector or detector()})
     segment_config(config)
-    listener(config.detector, 1)
+    if config.detector != NONE:
+        listener(config.detector, 1)
     return config
 
 

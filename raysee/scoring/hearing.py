@@ -13,6 +13,7 @@ from raysee.audio.measure import level_dbfs
 from raysee.audio.segments import FRAME_S, Segment, SegmentConfig, Segmenter
 from raysee.audio.stream import Call
 from raysee.config import ScoreConfig
+from raysee.errors import AudioError
 from raysee.scoring import summary
 from raysee.scoring.roles import is_scored, roles
 from raysee.scoring.scorer import Scorer
@@ -21,6 +22,8 @@ from raysee.scoring.summary import Scored
 from raysee.training.clips import Array
 
 ASK_AT = 256  # segments without an answer: enough to fill a GPU; their log-mels are 36 MiB at most
+
+UTTERANCE_S = 60.0  # of a recording that is said to be one utterance, at most: it is held in memory
 
 _SHORTEST_S = 0.1  # of a segment; below it there is nothing to hear, and some front-ends have no frame
 _FULL_SCALE = 0.999
@@ -100,7 +103,11 @@ class Heard:
 
         Where two channels are the same sound, only one of them is kept, the scored one where there is one.
         """
-        stream = _Stream(self.channels, self._scorer, self._watch)
+        stream: _Stream | _Utterance
+        if self._scorer.config.detector == speech.NONE:
+            stream = _Utterance(self.channels, self._scorer)
+        else:
+            stream = _Stream(self.channels, self._scorer, self._watch)
         for block in self._watch.each("decode", call.blocks):
             self._measure(block.samples)
             stream.push(block.samples)
@@ -235,6 +242,28 @@ class _Stream:
         start, end = (round(at_s * self._rate) - self._dropped for at_s in (start_s, end_s))
         assert start >= 0, "the sound of a segment is kept until it ends"
         return self._kept[start:end, channel]
+
+
+class _Utterance:
+    """A recording that is one utterance: each of its channels is one segment."""
+
+    def __init__(self, channels: Sequence[Channel], scorer: Scorer) -> None:
+        self._channels, self._rate = channels, scorer.front_end.sample_rate_hz
+        self._kept = np.empty((0, len(channels)), np.float32)
+
+    def push(self, samples: Samples) -> None:
+        self._kept = np.concatenate([self._kept, samples])
+        if len(self._kept) > UTTERANCE_S * self._rate:
+            raise AudioError(
+                f"The recording is longer than {UTTERANCE_S:g} s, and detector none takes recordings that are one "
+                "utterance each: score it with a detector of speech."
+            )
+
+    def finish(self) -> None:
+        duration_s = len(self._kept) / self._rate
+        whole = Segment(0.0, duration_s, duration_s, 0.0, duration_s)
+        for number, channel in enumerate(self._channels):
+            channel.add(whole, self._kept[:, number], self._kept[:, number])
 
 
 def segment_config(config: ScoreConfig) -> SegmentConfig:

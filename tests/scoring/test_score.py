@@ -15,7 +15,7 @@ from raysee.audio import silero, stream
 from raysee.audio.measure import level_dbfs
 from raysee.audio.resample import resample
 from raysee.audio.segments import FRAME_S
-from raysee.audio.speech import ENERGY
+from raysee.audio.speech import ENERGY, NONE
 from raysee.config import Channel, RunConfig, ScoreConfig
 from raysee.errors import MissingError
 from raysee.evaluation.protocols import PROTOCOLS
@@ -177,6 +177,30 @@ def test_a_call_is_the_same_in_blocks_of_any_length(detector: str, monkeypatch: 
     for ours, theirs in zip(by_less[0], by_30_s[0], strict=True):
         assert (ours["start_s"], ours["end_s"], ours["label"]) == (theirs["start_s"], theirs["end_s"], theirs["label"])
         assert ours["probabilities"] == pytest.approx(theirs["probabilities"], abs=1e-4)
+
+
+def test_recordings_that_are_utterances_are_heard_whole() -> None:
+    """What is said of one is what is said of the same sound where a model is evaluated."""
+    samples = np.concatenate([silence(1), speech(2), silence(3), speech(2, 1), silence(0.517)])
+    its = scorer(detector=NONE)
+    scores = run({"file:///a.wav": wav(samples)}, its)
+    (segment,), (call_row,) = scores.segments.to_pylist(), scores.calls.to_pylist()
+    assert (segment["start_s"], segment["end_s"]) == (0.0, len(samples) / RATE_HZ)
+    assert call_row["talk_s"] == call_row["duration_s"] == len(samples) / RATE_HZ
+    read, _ = soundfile.read(io.BytesIO(wav(samples)), dtype="float32")
+    (evaluated,) = its.predict(its.standardised([FRONT_END(read)]))
+    np.testing.assert_allclose(segment["probabilities"], evaluated, atol=1e-6)
+    np.testing.assert_allclose(call_row["shares"], evaluated, atol=1e-6)
+
+
+def test_what_is_too_long_for_one_utterance_is_rejected_and_a_click_has_no_segment() -> None:
+    files = {name: wav(speech(seconds)) for name, seconds in (("long", 60.1), ("click", 0.05), ("one", 1))}
+    scores = run({f"file:///{name}.wav": data for name, data in files.items()}, scorer(detector=NONE))
+    (rejected,) = scores.rejects.to_pylist()
+    assert rejected["uri"] == "file:///long.wav"
+    assert "longer than 60 s" in rejected["message"]
+    segments = dict(zip(scores.calls["call_id"].to_pylist(), scores.calls["num_segments"].to_pylist(), strict=True))
+    assert segments == {"click.wav": 0, "one.wav": 1}
 
 
 def test_short_calls_share_a_request_to_the_model() -> None:
