@@ -21,6 +21,9 @@ from raysee import schema as schemas
 from raysee.errors import MissingError, StorageError
 from raysee.filesystems import etag_of, explained, filesystem, path_of, uri_of
 
+#: The ending of what is being written, or was when its process was killed: no listing shows it.
+UNFINISHED = ".tmp"
+
 
 class FileInfo(NamedTuple):
     """A file or object: where, how large, and a tag that changes when it is replaced."""
@@ -75,7 +78,7 @@ def list_files(uri: str) -> list[FileInfo]:
         files = [
             FileInfo(uri_of(uri, name), int(info["size"]), etag_of(info))
             for name, info in found.items()
-            if not name.endswith(".tmp")
+            if not name.endswith(UNFINISHED)
         ]
     return sorted(files)
 
@@ -90,9 +93,10 @@ def names(uri: str) -> set[str]:
     """The names directly below a folder, none where it does not exist."""
     with explained(uri):
         try:
-            return {name.rsplit("/", 1)[-1] for name in filesystem(uri).ls(path_of(uri), detail=False)}
+            found = {name.rsplit("/", 1)[-1] for name in filesystem(uri).ls(path_of(uri), detail=False)}
         except FileNotFoundError:
             return set()
+    return {name for name in found if not name.endswith(UNFINISHED)}
 
 
 def read_bytes(uri: str) -> bytes:
@@ -139,7 +143,7 @@ def write_bytes(uri: str, data: bytes | memoryview) -> None:
             return
         target = pathlib.Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}{UNFINISHED}")
         try:
             temporary.write_bytes(data)
             os.replace(temporary, target)

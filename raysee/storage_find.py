@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from raysee.errors import MissingError, StorageError
 from raysee.filesystems import etag_of, explained, filesystem, path_of, uri_of
-from raysee.storage import FileInfo, exists, join, list_files, normalise
+from raysee.storage import UNFINISHED, FileInfo, exists, join, list_files, normalise
 
 
 def list_matching(place: str) -> tuple[str, list[FileInfo]]:
@@ -34,7 +34,7 @@ def list_matching(place: str) -> tuple[str, list[FileInfo]]:
     return root, sorted(
         FileInfo(uri_of(root, name), int(info["size"]), etag_of(info))
         for name, info in found.items()
-        if info["type"] == "file" and not name.endswith(".tmp")
+        if info["type"] == "file" and not name.endswith(UNFINISHED)
     )
 
 

@@ -1,12 +1,11 @@
 """Writing a small file on a condition: of several that try at once, one succeeds."""
 
-import os
+import fcntl
 import pathlib
-import uuid
 
 from raysee.errors import MissingError
 from raysee.filesystems import explained, filesystem, path_of
-from raysee.storage import read_bytes
+from raysee.storage import UNFINISHED, read_bytes, write_bytes
 
 
 def read_if_there(uri: str) -> bytes | None:
@@ -50,18 +49,10 @@ def _swap_object(uri: str, data: bytes, expected: bytes | None) -> bool:
 
 def _swap_file(path: pathlib.Path, data: bytes, expected: bytes | None) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
-    mine, old = (path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp") for _ in range(2))
-    try:
-        mine.write_bytes(data)
-        if expected is not None:
-            os.rename(path, old)  # by one alone: for the others it is gone
-            if old.read_bytes() != expected:
-                os.link(old, path)
-                return False
-        os.link(mine, path)
-    except (FileExistsError, FileNotFoundError):
-        return False
-    finally:
-        mine.unlink(missing_ok=True)
-        old.unlink(missing_ok=True)
+    # The kernel lets go of it where its process is killed. It stays, because who deleted it could not tell who waits.
+    with path.with_name(f".{path.name}{UNFINISHED}").open("wb") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if read_if_there(path.as_uri()) != expected:
+            return False
+        write_bytes(path.as_uri(), data)
     return True

@@ -28,7 +28,9 @@ def tune(
     ] = "",
     labels: Annotated[str, typer.Option(help="Only these of the corpus's labels, comma-separated.")] = "",
     size: Annotated[Size, typer.Option(help="The network as published, or one that fits in seconds.")] = "published",
-    seed: Annotated[int, typer.Option(help="All random choices follow from it.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of trainings and proposals; these also follow the order in which trials end.")
+    ] = 0,
     setting: Annotated[
         list[str] | None,
         typer.Option("--set", help="A setting of the training that is fixed, NAME=VALUE, e.g. epochs=20."),

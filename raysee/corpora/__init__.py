@@ -40,6 +40,11 @@ CORPORA: dict[str, Corpus] = {
 }
 
 
+def voices(name: str) -> str:
+    """The corpus by whose name the speakers of another one go: itself, but for recordings of the same people."""
+    return (CORPORA[name].voices if name in CORPORA else "") or name
+
+
 def corpus(name: str) -> Corpus:
     """The corpus of that name; ConfigurationError that lists the known ones otherwise."""
     if name not in CORPORA:

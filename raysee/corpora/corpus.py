@@ -96,6 +96,7 @@ class Corpus:
     expected_ids: Callable[[], frozenset[str]] = frozenset  # every clip_id, where a rule or a list gives them
     group: Literal["speaker", "session", "language"] = "speaker"  # what cross-validation holds out together
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # its choices; the first is the paper's
+    voices: str = ""  # the corpus whose speakers and sentences these are too, by the same names
 
     @property
     def num_groups(self) -> int:

@@ -114,4 +114,5 @@ RAVDESS_SONG = Corpus(
     layout="Audio_Song_Actors_01-24/Actor_NN/03-02-EE-II-SS-RR-NN.wav",
     read=by_name(parse_song),
     expected_ids=functools.partial(expected_ids, _SONG),
+    voices="ravdess",
 )

@@ -1,6 +1,7 @@
 """Models of some corpora on another one: each cell an ordinary training run, beside the corpus's own figure."""
 
 import collections
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,12 +11,14 @@ import pyarrow.compute as pc
 
 from raysee import emotions, receipts, schema, storage
 from raysee.config import RunConfig, fingerprint
+from raysee.corpora import voices
 from raysee.distributed.cluster import check_gpus
 from raysee.distributed.extract import extract
 from raysee.distributed.train import train_all
 from raysee.errors import ConfigurationError, RayseeError, StorageError
 from raysee.evaluation.compare import compare
 from raysee.evaluation.protocols import protocol
+from raysee.lock import Lock
 from raysee.models import published
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
@@ -23,7 +26,6 @@ from raysee.report.cross import WITHIN, Asked, Counted, count, mean_gaps, write_
 from raysee.storage import join
 
 CELLS, PAGE = "cells.parquet", "cross.html"
-_SAME_VOICES = {"ravdess", "ravdess_song"}
 
 
 class Cell(NamedTuple):
@@ -75,8 +77,10 @@ def plan(train: Sequence[str], test: Sequence[str], leave_one_out: Sequence[str]
     if len(asked) < 2:
         raise ConfigurationError(f"{asked[0]} alone crosses nothing: name two corpora or more.")
     asked.sort()
-    if set(asked) >= _SAME_VOICES and not set(train) >= _SAME_VOICES and not set(test) >= _SAME_VOICES:
-        raise ConfigurationError(f"{' and '.join(sorted(_SAME_VOICES))} have the same speakers: leave one of them out.")
+    for one, other in itertools.combinations(asked, 2):
+        together = {one, other} <= set(train) or {one, other} <= set(test)
+        if voices(one) == voices(other) and not together:
+            raise ConfigurationError(f"{one} and {other} have the same speakers: leave one of them out.")
     if matrix:
         return Plan("matrix", tuple(Cell((one,), other) for one in asked for other in asked if one != other))
     if leave_one_out:
@@ -93,7 +97,8 @@ def cross(root: str, plan: Plan, config: RunConfig, *, gpus: float = 0, on_progr
     again by the next start, which does nothing where all are there. Each training has `gpus` of a GPU, or a CPU core
     where that is 0. `on_progress` counts trainings.
     Raises ConfigurationError for unknown names, features that the model does not take, a corpus without a manifest, a
-    GPU that is asked for and not there, and where no cell can be had; StorageError where the lake does not answer.
+    GPU that is asked for and not there, and where no cell can be had; StorageError where the lake does not answer;
+    BusyError where another start is at it.
     """
     began = time.perf_counter()
     root = storage.normalise(root)
@@ -119,41 +124,49 @@ def cross(root: str, plan: Plan, config: RunConfig, *, gpus: float = 0, on_progr
     model = config.model if config.size == "published" else f"{config.model}-{config.size}"
     name = "-".join([plan.kind, model, config.features, config.scheme, config.protocol, fingerprint(identity)])
     place = join(root, "cross", name)
-    found = receipts.find(place, "cross", fingerprint(identity), identity)
-    if found and not found.rejects:
-        return Stage(place, found, found=True)
+
+    def finished() -> Stage | None:
+        found = receipts.find(place, "cross", fingerprint(identity), identity)
+        return Stage(place, found, found=True) if found and not found.rejects else None
+
+    if stage := finished():
+        return stage
     pairs = [_pair(cell, config, counted) for cell in plan.cells]
     hopeless = {pair.cell: failed for pair in pairs if (failed := _hopeless(pair, tried))}
     if len(hopeless) == len(pairs):
         raise ConfigurationError(str(hopeless[pairs[0].cell]))
-    receipts.claim(place, "cross", fingerprint(identity), identity)
-    possible = [pair for pair in pairs if pair.cell not in hopeless]
-    runs = {run.fingerprint(): run for pair in possible for run in (pair.within, pair.across)}
-    trained = train_all(root, list(runs.values()), gpus=gpus, on_progress=on_progress)
-    fitted = {key: one for key, one in zip(runs, trained, strict=True) if one is not None}
-    told = [_row(pair, hopeless.get(pair.cell), fitted) for pair in pairs]
-    failures = [failed for _, failed in told if failed]
-    cells = pa.Table.from_pylist([row for row, _ in told], schema=schema.CROSSINGS)
-    storage.write_table(join(place, CELLS), cells, schema.CROSSINGS)
-    gaps = mean_gaps(cells)
-    receipt = Receipt(
-        stage="cross",
-        fingerprint=fingerprint(identity),
-        config=identity,
-        inputs={f"{corpus} {config.features}": one.fingerprint for corpus, one in made.items()},
-        counts={"in": len(told), "out": len(told) - len(failures), "rejected": len(failures)},
-        rejects=dict(collections.Counter(type(failed).__name__ for failed in failures)),
-        details={
-            "lake": root,
-            "scheme": {corpus: one._asdict() for corpus, one in counted.items()},
-            "gap": sum(gaps.values()) / len(gaps) if gaps else None,
-            "gap_by_tested": gaps,
-            "synthetic": any(one.details["synthetic"] for one in made.values()),
-        },
-        wall_s=time.perf_counter() - began,
-    )
-    write_cross(join(place, PAGE), Asked(plan.kind, config, counted), cells, place, receipt)
-    return Stage(place, receipts.write(place, receipt), found=False)
+    with Lock(place) as lock:
+        if stage := finished():  # by a start that has ended meanwhile
+            return stage
+        receipts.claim(place, "cross", fingerprint(identity), identity)
+        possible = [pair for pair in pairs if pair.cell not in hopeless]
+        runs = {run.fingerprint(): run for pair in possible for run in (pair.within, pair.across)}
+        trained = train_all(root, list(runs.values()), gpus=gpus, on_progress=on_progress)
+        fitted = {key: one for key, one in zip(runs, trained, strict=True) if one is not None}
+        told = [_row(pair, hopeless.get(pair.cell), fitted) for pair in pairs]
+        failures = [failed for _, failed in told if failed]
+        cells = pa.Table.from_pylist([row for row, _ in told], schema=schema.CROSSINGS)
+        storage.write_table(join(place, CELLS), cells, schema.CROSSINGS)
+        gaps = mean_gaps(cells)
+        receipt = Receipt(
+            stage="cross",
+            fingerprint=fingerprint(identity),
+            config=identity,
+            inputs={f"{corpus} {config.features}": one.fingerprint for corpus, one in made.items()},
+            counts={"in": len(told), "out": len(told) - len(failures), "rejected": len(failures)},
+            rejects=dict(collections.Counter(type(failed).__name__ for failed in failures)),
+            details={
+                "lake": root,
+                "scheme": {corpus: one._asdict() for corpus, one in counted.items()},
+                "gap": sum(gaps.values()) / len(gaps) if gaps else None,
+                "gap_by_tested": gaps,
+                "synthetic": any(one.details["synthetic"] for one in made.values()),
+            },
+            wall_s=time.perf_counter() - began,
+        )
+        write_cross(join(place, PAGE), Asked(plan.kind, config, counted), cells, place, receipt)
+        lock.check()
+        return Stage(place, receipts.write(place, receipt), found=False)
 
 
 def _features(root: str, corpus: str, features: str) -> Receipt | RayseeError:
@@ -227,7 +240,7 @@ def _row(
         row["remark"] = f"Every clip is called {said[0]}: the gap is of a model that does not tell them apart."
     if isinstance(beside, RayseeError):
         return row | {"remark": f"No figure within {cell.tested}: {beside}"}, beside
-    compared = compare(_predictions(found.place, cell.tested), _predictions(beside.place))
+    compared = compare(_predictions(found.place, across=True), _predictions(beside.place))
     row |= {"gap": compared.difference, "p_value": compared.p_value}
     return row | dict(zip(("gap_low", "gap_high"), compared.interval or (), strict=False)), None
 
@@ -239,10 +252,10 @@ def _figures(name: str, figures: Mapping[str, Any]) -> dict[str, float | None]:
     return {name: figures["uar_pooled"], f"{prefix}low": low, f"{prefix}high": high}
 
 
-def _predictions(place: str, prefix: str = "") -> pa.Table:
-    """Without the corpus before clips and speakers, as they are called within it."""
+def _predictions(place: str, *, across: bool = False) -> pa.Table:
+    """As clips and speakers are called within their corpus: across corpora its name, or its voices', is before them."""
     said = storage.read_table(join(place, "predictions.parquet"), schema.PREDICTIONS)
-    for name in ("clip_id", "speaker") if prefix else ():
-        short = pc.utf8_slice_codeunits(said[name], start=len(prefix) + 1)
+    for name in ("clip_id", "speaker") if across else ():
+        short = pc.replace_substring_regex(said[name], pattern=r"^[^/]*/", replacement="")
         said = said.set_column(said.schema.get_field_index(name), name, short)
     return said

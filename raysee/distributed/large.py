@@ -73,12 +73,20 @@ def train_large(
     began = time.perf_counter()
     inputs = find(storage.normalise(root), config)
     place, identity = place_of(inputs)
-    if not overwrite and (found := receipts.find(place, "train-large", fingerprint(identity), identity)):
+
+    def finished() -> Stage | None:
+        if overwrite or not (found := receipts.find(place, "train-large", fingerprint(identity), identity)):
+            return None
         return Stage(place, found, found=True)
+
+    if stage := finished():
+        return stage
     _check(inputs.config, workers, gpus, checkpoint_epochs)
     with explained():
         store = _outline(inputs)
     with Lock(place) as lock:
+        if stage := finished():  # by a start that has ended meanwhile
+            return stage
         if overwrite:
             receipts.clear(place, "train-large")
         receipts.claim(place, "train-large", fingerprint(identity), identity)

@@ -27,7 +27,7 @@ from raysee.lock import Lock
 from raysee.models.spaces import Space, configured, point_of
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
-from raysee.report.tuning import write_page
+from raysee.report.tuning import PAGE, write_page
 from raysee.storage import join
 from raysee.training import tuning
 from raysee.training.inputs import find
@@ -53,6 +53,8 @@ def tune(
 
     Each trial has `gpus` of a GPU, or a CPU core where that is 0. Where there are `hours`, each search has its equal
     share of them over all starts and makes as many trials as it can; trials that a kill has cut short are not counted.
+    What is proposed and what is stopped follows from which trials have ended by then, so that a search repeats itself
+    to the digit only with one trial at a time and without a kill.
     Missing features are extracted. Trials that have a receipt are not made again, nor are outer trainings.
     Raises ConfigurationError for unknown names, too few speakers, no GPU where one is asked for, or a place that holds
     another search; RayseeError where no trial succeeds, or another start has taken over.
@@ -72,12 +74,22 @@ def tune(
         "trials": trials,
         "outer": outer,
     }
-    if not overwrite and (found := receipts.find(place, "tune", fingerprint(identity), identity)):
+
+    def finished() -> Stage | None:
+        if overwrite or not (found := receipts.find(place, "tune", fingerprint(identity), identity)):
+            return None
+        if not storage.exists(join(place, PAGE)):
+            write_page(place)  # a kill came between the receipt and the page that is made of it
         return Stage(place, found, found=True)
+
+    if stage := finished():
+        return stage
     material = tuning.gather(needs)
     folds = tuning.outer_folds_of(material, outer)
     check_gpus(gpus)
     with Lock(place) as lock:
+        if stage := finished():  # by a start that has ended meanwhile
+            return stage
         if overwrite:
             receipts.clear(place, "tune")
         receipts.claim(place, "tune", fingerprint(identity), identity)
@@ -89,8 +101,7 @@ def tune(
         for fold in folds:
             name = f"outer-{fold.number:02d}"
             best = search(plan, name, tuning.within(material, fold), progress)
-            _fit_outer(plan, name, shared, len(folds), fold.number, best, progress)
-            chosen.append(best[0])
+            chosen.append(_fit_outer(plan, name, shared, len(folds), fold.number, best, progress))
         last = search(plan, _EVERYBODY, material, progress)[0]
 
         said = {kind: _together(plan, len(folds), kind) for kind in ("tuned", "untuned")}
@@ -122,9 +133,9 @@ def tune(
             wall_s=time.perf_counter() - began,
         )
         lock.check()
-        stage = Stage(place, receipts.write(place, receipt), found=False)
+        written = receipts.write(place, receipt)
         write_page(place)
-        return stage
+        return Stage(place, written, found=False)
 
 
 def tune_each(root: str, configs: Sequence[RunConfig], space: Space, **options: Any) -> dict[str, Stage | RayseeError]:
@@ -180,8 +191,11 @@ def _extract_missing(root: str, wanted: Sequence[RunConfig]) -> None:
 
 def _fit_outer(
     plan: Plan, name: str, shared: ray.ObjectRef, number: int, part: int, best: Sequence[Trial], progress: Progress
-) -> None:
-    """Fit the best of a search, and the untuned configuration, on one outer fold, where that is not done."""
+) -> Trial:
+    """Fit the best of a search, and the untuned configuration, on one outer fold, where that is not done.
+
+    Returns the trial whose configuration was tested: the best one, but where its training failed.
+    """
     tested: dict[str, list[tuple[int | None, RunConfig]]] = {
         "tuned": [(trial.number, configured(plan.config, trial.point)) for trial in best],
         "untuned": [(None, plan.config)],
@@ -201,6 +215,8 @@ def _fit_outer(
         for task in waiting:  # only these: Ray aborts the process where a task ends while it is cancelled
             ray.cancel(task, force=True)
     progress.add(len(tested), name)
+    tuned = json.loads(storage.read_bytes(join(places["tuned"], receipts.NAME)))
+    return next(trial for trial in best if trial.number == tuned["trial"])
 
 
 @ray.remote(max_retries=3)  # type: ignore[untyped-decorator]

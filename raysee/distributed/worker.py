@@ -71,10 +71,14 @@ def _train(given: dict[str, Any], store: Store, blocks: Blocks) -> dict[str, Any
     if found is not None:
         trainer.restore(found.state)
     course = found.course if found is not None else Course()
+    earlier_s = course.wall_s
     feed = Feed(store, blocks, rank, num_workers, drawn, device)
     held = store.fold.validation
 
     def say() -> Array:
+        if num_workers > 1:
+            for buffer in model.buffers():  # batch norm's: those that are kept, the first worker's, are validated
+                distributed.broadcast(buffer, 0)
         said = torch.zeros(len(held), len(labels))
         if len(mine := feed.positions()):
             said[np.searchsorted(held, mine)] = torch.from_numpy(predict(model, spec, feed))
@@ -89,6 +93,7 @@ def _train(given: dict[str, Any], store: Store, blocks: Blocks) -> dict[str, Any
 
     def after(course: Course) -> None:
         done, every = len(course.curve), given["checkpoint_epochs"]
+        course.wall_s = earlier_s + time.perf_counter() - began
         # Every worker asks Ray Train whether a node is about to be taken away: it answers when all have.
         due = done % every == 0 or course.finished(training) or ray.train.get_preemption_info() is not None
         if rank == 0:
@@ -113,5 +118,5 @@ def _train(given: dict[str, Any], store: Store, blocks: Blocks) -> dict[str, Any
         "curve": course.curve,
         "probabilities": probabilities,
         "weights": safetensors.torch.save(kept),
-        "wall_s": time.perf_counter() - began,
+        "wall_s": earlier_s + time.perf_counter() - began,
     }

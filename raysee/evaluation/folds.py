@@ -151,6 +151,11 @@ def _across(protocol: Protocol, held: Held, tested: Sequence[str]) -> list[Fold]
             continue
         test = np.flatnonzero(corpora == corpus)
         others = np.flatnonzero(corpora != corpus)
+        if both := sorted(set(groups[test]) & set(groups[others])):
+            raise ConfigurationError(
+                f"{corpus} has speakers of the corpora that are trained on ({both[0]}, {len(both)} in all): "
+                "leave one of these corpora out, or test them together within one of the other protocols."
+            )
         num_groups = len(set(groups[others]))
         if num_groups < 3:
             raise ConfigurationError(

@@ -20,7 +20,7 @@ from raysee.report.template import render
 from raysee.storage import join
 from raysee.training.tuning import Trial, importance, read_trials
 
-_NAME = "report.html"
+PAGE = "report.html"
 _SIGNIFICANT = 0.05
 
 
@@ -107,7 +107,7 @@ def write_page(place: str) -> str:
         ],
         provenance=provenance(place, receipt),
     )
-    uri = join(place, _NAME)
+    uri = join(place, PAGE)
     storage.write_bytes(uri, page.encode())
     return uri
 

@@ -31,14 +31,17 @@ def save(place: str, checkpoint: Checkpoint) -> None:
     course = checkpoint.course
     last = f"last-{len(course.curve):05d}.safetensors"
     there = storage.names(place)
+    earlier = json.loads(storage.read_bytes(join(place, NAME))) if NAME in there else {"best": None}
     _write(join(place, last), {"weights": checkpoint.weights, "state": checkpoint.state})
     best: dict[str, Any] | None = None
     if course.best is not None:
         name = f"best-{course.best.epoch:05d}.safetensors"
-        if name not in there:
+        # A file that nobody names is of a start that was killed, and may hold other weights of the same epoch.
+        if earlier["best"] is None or earlier["best"]["file"] != name:
             _write(join(place, name), {"weights": course.best.weights})
         best = {"file": name, "epoch": course.best.epoch, "score": course.best.score}
-    told = {"last": last, "best": best, "curve": [dataclasses.asdict(epoch) for epoch in course.curve]}
+    curve = [dataclasses.asdict(epoch) for epoch in course.curve]
+    told = {"last": last, "best": best, "curve": curve, "wall_s": course.wall_s}
     storage.write_bytes(join(place, NAME), (json.dumps(told, indent=2) + "\n").encode())
     for name in there - {NAME, last, best and best["file"]}:
         storage.remove(join(place, name))
@@ -54,7 +57,8 @@ def load(place: str) -> Checkpoint | None:
         weights = _read(join(place, told["best"]["file"]))["weights"]
         best = Best(tuple(told["best"]["score"]), told["best"]["epoch"], weights)
     groups = _read(join(place, told["last"]))
-    return Checkpoint(Course([Epoch(**epoch) for epoch in told["curve"]], best), groups["weights"], groups["state"])
+    course = Course([Epoch(**epoch) for epoch in told["curve"]], best, told["wall_s"])
+    return Checkpoint(course, groups["weights"], groups["state"])
 
 
 def _write(uri: str, groups: Mapping[str, Mapping[str, torch.Tensor]]) -> None:

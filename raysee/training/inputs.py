@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from raysee import emotions, lake, receipts, schema, storage
 from raysee.config import RunConfig
+from raysee.corpora import voices
 from raysee.corpora.manifest import about, utterances_of
 from raysee.errors import ConfigurationError, unknown
 from raysee.evaluation.protocols import protocol
@@ -42,6 +43,8 @@ class Inputs:
             "utterances": {name: receipt.fingerprint for name, receipt in self.listed.items()},
             "features": {name: receipt.fingerprint for name, receipt in self.made.items()},
         }
+        if len(self.listed) > 1 and (shared := {name: voices(name) for name in self.listed if voices(name) != name}):
+            told["voices"] = shared
         if self.altered:
             told["augmented"] = {name: receipt.fingerprint for name, receipt in self.altered.items()}
         if self.initial is not None:
@@ -193,10 +196,11 @@ def _labels(all_labels: Sequence[str], wanted: tuple[str, ...]) -> list[str]:
 
 
 def _named(table: pa.Table, corpus: str) -> pa.Table:
-    """The table with the corpus before whatever could be the same in another one."""
+    """The table with the corpus before whatever could be the same in another one, and is not the same people's."""
     for name in ("clip_id", "speaker", "session", "group", "sentence"):
         if name in table.column_names:
-            values = [None if value is None else f"{corpus}/{value}" for value in table[name].to_pylist()]
+            prefix = corpus if name == "clip_id" else voices(corpus)
+            values = [None if value is None else f"{prefix}/{value}" for value in table[name].to_pylist()]
             place = table.schema.get_field_index(name)
             table = table.set_column(place, table.schema.field(name), pa.array(values, pa.string()))
     return table

@@ -43,6 +43,7 @@ class Course:
 
     curve: list[Epoch] = field(default_factory=list)
     best: Best | None = None
+    wall_s: float = 0.0  # of the epochs of earlier starts, where a training goes on
 
     @property
     def chosen_epoch(self) -> int:

@@ -1,5 +1,7 @@
 """The training loop of every network."""
 
+import contextlib
+
 import torch
 from torch import distributed, nn
 from torch.nn import functional
@@ -21,7 +23,9 @@ class Trainer:
         self, model: nn.Module, spec: Network, training: TrainingConfig, classes: torch.Tensor, weights: torch.Tensor
     ) -> None:
         self._model, self._spec, self._classes, self._weights = model, spec, classes, weights
-        self._precision = training.precision
+        self._mixed: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+        if training.precision == "bfloat16":
+            self._mixed = torch.autocast(classes.device.type, torch.bfloat16)
         # What is compiled shares its weights with `model`, which goes on as it is in validation and test.
         modes = {"default": None, "cuda-graphs": "reduce-overhead"}
         self._forward: nn.Module = model
@@ -41,23 +45,23 @@ class Trainer:
         """One pass; the mean of the batches' losses by example, and the share of right answers, of all workers."""
         self._model.train()
         device = self._classes.device
-        # Summed where the network is: asking for a number after each batch would make a GPU wait.
-        totals, num_examples = torch.zeros(3, dtype=torch.float64, device=device), 0
+        # Added up where the network is, and at the end: asking for a number after each batch would make a GPU wait.
+        losses, rights, num_examples = [torch.zeros(1, device=device)], [torch.zeros(1, device=device)], 0
         for batch in batches.shuffled():
-            classes = self._classes[batch.positions]
+            classes, weights = self._classes[batch.positions], self._weights[batch.positions]
             self._optimiser.zero_grad()
-            with torch.autocast(device.type, torch.bfloat16, enabled=self._precision == "bfloat16"):
+            with self._mixed:
                 answer = logits(self._forward, self._spec, batch)
-            losses = functional.cross_entropy(answer.float(), classes, reduction="none")
-            loss = (self._weights[batch.positions] * losses).mean()
-            (loss if batch.share == 1 else batch.share * loss).backward()  # type: ignore[no-untyped-call]
+            loss = functional.cross_entropy(answer.float(), classes, reduction="none").dot(weights)
+            loss.backward(loss.new_full((), batch.share / len(classes)))  # type: ignore[no-untyped-call]
             self._optimiser.step()
             if batch.share:
-                right = (answer.detach().argmax(dim=1) == classes).sum()
-                totals[:2] += torch.stack([loss.detach() * len(classes), right])
+                losses.append(loss.detach()[None])
+                rights.append(answer.detach().argmax(dim=1) == classes)
                 num_examples += len(classes)
         self._schedule.step()
-        totals[2] = num_examples
+        sums = [torch.cat(its).sum(dtype=torch.float64) for its in (losses, rights)]
+        totals = torch.stack([*sums, sums[0].new_tensor(num_examples)])
         if isinstance(self._model, DistributedDataParallel):
             distributed.all_reduce(totals)
         train_loss, accuracy = (totals[:2] / totals[2]).tolist()
