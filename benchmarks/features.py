@@ -139,12 +139,6 @@ def cut(samples: Samples) -> object:
     return librosa.util.fix_length(samples, size=LONGEST)
 
 
-def framed(samples: Samples) -> object:
-    """librosa.util.frame of a fixed length, copied"""
-    fixed = librosa.util.fix_length(samples, size=LONGEST + 480)
-    return np.ascontiguousarray(librosa.util.frame(fixed, frame_length=640, hop_length=160).T)
-
-
 def mfcc(samples: Samples) -> object:
     """librosa.feature.mfcc and two librosa.feature.delta"""
     found = librosa.feature.mfcc(
@@ -243,7 +237,6 @@ PEERS: dict[str, Callable[[Samples], object]] = {
     "spectrogram40": db40,
     "spectrogram240": db240,
     "waveform": cut,
-    "frames": framed,
     "mfcc": mfcc,
     "summary180": means,
     "array180": stacked,

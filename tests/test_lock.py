@@ -128,6 +128,26 @@ def test_of_many_that_try_at_once_one_succeeds(place: str) -> None:
         assert storage.read_bytes(uri) == f"by {won[0]}".encode()
 
 
+def test_while_it_is_exchanged_nobody_finds_it_gone(place: str) -> None:
+    uri = storage.join(place, "x")
+    storage.write_bytes(uri, b"0")
+    stolen: list[bool] = []
+    over = threading.Event()
+
+    def steal() -> None:
+        while not over.is_set():
+            stolen.append(swap(uri, b"stolen", None))
+
+    thread = threading.Thread(target=steal)
+    thread.start()
+    beats = [swap(uri, str(beat + 1).encode(), str(beat).encode()) for beat in range(60)]
+    over.set()
+    thread.join()
+    assert all(beats)
+    assert stolen
+    assert not any(stolen)
+
+
 def test_what_is_something_else_by_now_stays(place: str) -> None:
     uri = storage.join(place, "x")
     assert read_if_there(uri) is None

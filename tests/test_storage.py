@@ -54,6 +54,13 @@ def test_listing_is_sorted_and_deep(place: str) -> None:
     assert [storage.read_bytes(file.uri) for file in files] == [b"12345"] * 3, "what is listed can be read"
 
 
+def test_what_a_killed_write_has_left_is_in_no_listing(place: str) -> None:
+    for name in ("a.json", f".b.json.0123{storage.UNFINISHED}"):
+        storage.write_bytes(storage.join(place, name), b"{")
+    assert storage.names(place) == {"a.json"}
+    assert [storage.basename(file.uri) for file in storage.list_files(place)] == ["a.json"]
+
+
 def test_a_replaced_file_has_another_etag(place: str) -> None:
     uri = storage.join(place, "a.wav")
     storage.write_bytes(uri, b"1")

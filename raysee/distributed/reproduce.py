@@ -220,10 +220,10 @@ def _outcome(inputs: Inputs) -> tuple[Outcome, str]:
     """What the run has, and a remark where it is not finished. ConfigurationError where nothing is trained yet."""
     place = place_of(inputs)
     folds = _finished_folds(place)
-    said = finished.together(folds, "predictions.parquet", schema.PREDICTIONS)
+    said = finished.answers(folds, inputs.config)
     labels = said["labels"][0].as_py()
     examples = None
-    if _has_examples(folds):
+    if finished.has_examples(folds):
         pieces = _examples(inputs)
         examples = summarise(pieces.filter(pc.equal(pieces["part"], "test")), labels)
     remark = "" if receipts.read(place) else f"({len(folds)} trainings so far)"
@@ -235,17 +235,13 @@ def _examples_of_same(runs: Sequence[Inputs]) -> list[pa.Table]:
     folds = [_finished_folds(place_of(run)) for run in runs]
     if len({tuple(map(storage.basename, its)) for its in folds}) > 1:
         raise ConfigurationError("the runs that it is made of have not finished the same trainings yet.")
-    if not all(map(_has_examples, folds)):
+    if not all(map(finished.has_examples, folds)):
         raise ConfigurationError("it is made of what is said of a clip's chunks, and no clip has more than one.")
     return [_examples(run) for run in runs]
 
 
 def _examples(inputs: Inputs) -> pa.Table:
     return finished.together(_finished_folds(place_of(inputs)), "examples.parquet", schema.EXAMPLES)
-
-
-def _has_examples(folds: Sequence[str]) -> bool:
-    return "examples.parquet" in storage.names(folds[0])
 
 
 def _finished_folds(place: str) -> list[str]:

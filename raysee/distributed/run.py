@@ -124,7 +124,7 @@ class Run:
         inputs, place, clips, labels = self._inputs, self._place, work.clips, work.labels
         places = {(fold.number, repeat): self._folder(fold.number, repeat) for fold, repeat in self.trainings}
         tested = [its for (number, _), its in places.items() if number != FINAL]
-        said = finished.together(tested, "predictions.parquet", schema.PREDICTIONS)
+        said = finished.answers(tested, inputs.config)
         storage.write_table(join(place, "predictions.parquet"), said, schema.PREDICTIONS)
         fitted = {key: finished.read(its) for key, its in places.items()}
         temperatures = {

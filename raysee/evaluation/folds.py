@@ -131,6 +131,11 @@ def _test_parts(protocol: Protocol, held: Held, seed: int) -> list[Indices]:
         splitter = _sklearn().StratifiedKFold(NUM_FILE_FOLDS, shuffle=True, random_state=seed)
         return [test for _, test in splitter.split(labels, labels)]
     everybody = sorted(set(held.groups))
+    if protocol.split == "speaker-five":
+        number = min(NUM_FILE_FOLDS, len(everybody))
+        if number < 2:
+            return [np.arange(len(groups))]
+        return [test for _, test in _sklearn().GroupKFold(number).split(groups, groups=groups)]
     if num_folds(len(everybody)) == len(everybody):
         return [np.flatnonzero(groups == group) for group in everybody]
     if protocol.split == "speaker-balanced":

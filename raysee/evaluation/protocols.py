@@ -16,14 +16,21 @@ from raysee.errors import unknown
 class Protocol(Config):
     """How clips are split, what standardisation sees, and which epoch's weights are kept.
 
-    `split` says what is held out together: speakers (in folds of like size, or in random ones), files, examples (the
-    windows or rows of a clip, each by itself), corpora, or, for `conditions`, some speakers and half of the sentences,
-    so that the test part has both heard and unheard ones of each.
+    `split` says what is held out together: speakers (in folds of like size, in random ones, or in five), files,
+    examples (the windows or rows of a clip, each by itself), corpora, or, for `conditions`, some speakers and half of
+    the sentences, so that the test part has both heard and unheard ones of each.
     """
 
     name: str
     split: Literal[
-        "speaker-balanced", "speaker-random", "file", "example", "conditions-file", "conditions-example", "corpus"
+        "speaker-balanced",
+        "speaker-random",
+        "speaker-five",
+        "file",
+        "example",
+        "conditions-file",
+        "conditions-example",
+        "corpus",
     ]
     test_share: float | None = Field(None, gt=0, lt=1)  # one random split; None: folds
     validation: Literal["none", "next-fold", "share", "test", "speakers"]
@@ -84,26 +91,33 @@ PROTOCOLS: dict[str, Protocol] = {
             ("cross-corpus-by-speaker", "speaker", "each speaker is standardised by himself, the tested ones too"),
         )
     },
-    "badshah2017": Protocol(
-        name="badshah2017",
-        split="file",
-        validation="next-fold",
-        standardise="train",
-        class_weights="train",
-        select="validation",
-        leaks="speakers and sentences",
-        note="five folds by file, as Badshah et al. 2017: the test speakers are trained on",
-    ),
-    "badshah2017-spectrogram": Protocol(
-        name="badshah2017-spectrogram",
-        split="example",
-        validation="next-fold",
-        standardise="train",
-        class_weights="train",
-        select="validation",
-        leaks="speakers, sentences and files",
-        note="five folds by spectrogram, another reading of Badshah et al. 2017: pieces of one file are on both sides",
-    ),
+    **{
+        name: Protocol(
+            name=name,
+            split=split,
+            validation="none",
+            standardise="train",
+            class_weights="none",
+            select="last",
+            leaks=leaks,
+            note=f"five folds by {what}",
+        )
+        for name, split, leaks, what in (
+            (
+                "badshah2017",
+                "file",
+                "speakers and sentences",
+                "file, one reading of Badshah et al. 2017: the test speakers are trained on",
+            ),
+            (
+                "badshah2017-spectrogram",
+                "example",
+                "speakers, sentences and files",
+                "spectrogram, another reading of Badshah et al. 2017: pieces of one file are on both sides",
+            ),
+            ("badshah2017-speaker", "speaker-five", "", "speaker, as Badshah et al. 2017 but for what leaks there"),
+        )
+    },
     "mlp-vs-cnn": Protocol(
         name="mlp-vs-cnn",
         split="file",
@@ -115,18 +129,34 @@ PROTOCOLS: dict[str, Protocol] = {
         leaks="speakers and sentences",
         note="a random quarter of the files is tested, and stops the training where it stops early",
     ),
-    "stanford2015": Protocol(
-        name="stanford2015",
-        split="example",
-        test_share=0.2,
-        validation="share",
-        validation_share=0.2,
-        standardise="train",
-        class_weights="none",
-        select="validation",
-        leaks="speakers, sentences and files",
-        note="chunks of half a second are shuffled and divided 60/20/20: pieces of one file are in all parts",
-    ),
+    **{
+        name: Protocol(
+            name=name,
+            split=split,
+            test_share=0.2,
+            validation="share",
+            validation_share=0.2,
+            standardise="train",
+            class_weights="none",
+            select="validation",
+            leaks=leaks,
+            note=note,
+        )
+        for name, split, leaks, note in (
+            (
+                "stanford2015",
+                "example",
+                "speakers, sentences and files",
+                "chunks of half a second are shuffled and divided 60/20/20: pieces of one file are in all parts",
+            ),
+            (
+                "stanford2015-file",
+                "file",
+                "speakers and sentences",
+                "files are shuffled and divided 60/20/20, for networks over all chunks of a file",
+            ),
+        )
+    },
     "alexnet-ravdess": Protocol(
         name="alexnet-ravdess",
         split="conditions-example",

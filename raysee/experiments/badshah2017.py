@@ -6,7 +6,11 @@ from raysee.experiments.experiment import Choice, Claim, Derived, Experiment, Ru
 from raysee.report.published import BADSHAH_2017, BADSHAH_NOTES
 
 _MODELS = {"fresh": "badshah", "literal": "badshah-literal", "alexnet": "alexnet", "fine-tuned": "alexnet-fine-tuned"}
-_SPLITS = {"badshah2017-spectrogram": "by spectrogram", "badshah2017": "by file", "strict": "by speaker"}
+_SPLITS = {
+    "badshah2017-spectrogram": "by spectrogram",
+    "badshah2017": "by file",
+    "badshah2017-speaker": "by speaker",
+}
 
 
 def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
@@ -18,7 +22,7 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
         for protocol, split in _SPLITS.items():
             if choice.protocol not in ("", protocol):
                 continue
-            leaky = column == "fresh" and protocol != "strict"
+            leaky = column == "fresh" and protocol != "badshah2017-speaker"
             config = choice.configure(
                 model=_MODELS[column],
                 protocol=protocol,

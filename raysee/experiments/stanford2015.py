@@ -63,7 +63,8 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
 def _configure(choice: Choice, corpora: Sequence[str], model: str, augmented: str = "") -> RunConfig:
     return choice.configure(
         model=model,
-        protocol=choice.protocol or "stanford2015",
+        # A network over all chunks of a file sees files, which are then what is shuffled.
+        protocol=choice.protocol or ("stanford2015-file" if model in _SEQUENCES.values() else "stanford2015"),
         corpora=tuple(corpora),
         labels=tuple(label for label in _LABELS if any(label in CORPORA[corpus].labels for corpus in corpora)),
         features="chunk26" if model in CLASSIFIERS else published(model)[0][0],

@@ -4,7 +4,6 @@ from raysee.errors import unknown
 from raysee.features.augmented import Augmented
 from raysee.features.chunks import ChunkFeatures, Chunks
 from raysee.features.embedding import Embedding
-from raysee.features.frames import Frames
 from raysee.features.frontend import FrontEnd, TooShort
 from raysee.features.image import Image
 from raysee.features.is09 import IS09
@@ -22,7 +21,6 @@ FEATURES: dict[str, FrontEnd] = {
     "chunk26": ChunkFeatures(),
     "chunks64": Chunks(),
     "chunks64-augmented": Augmented(),
-    "frames": Frames(),
     "hubert": Embedding(bundle="HUBERT_BASE"),
     "hubert-mean": Embedding(bundle="HUBERT_BASE", pooling="mean"),
     "image256": Image(),

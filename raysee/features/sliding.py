@@ -90,16 +90,6 @@ class Sliding(Config):
         return samples_in(self.frame_ms, self.sample_rate_hz)
 
 
-def windows(image_TFC: Array, hop_ms: int = 10) -> list[Array]:
-    """Views (size, size, 3) of a long picture (num_frames, size, 3): frequency from high to low, then time.
-
-    A window of 1 s is as long as the picture is high. A picture shorter than a window has none.
-    """
-    size = image_TFC.shape[1]
-    upright_FTC = image_TFC.transpose(1, 0, 2)
-    return [upright_FTC[:, start : start + size] for start in window_starts(len(image_TFC), size, hop_ms)]
-
-
 def window_starts(num_frames: int, size: int, hop_ms: int) -> npt.NDArray[np.int64]:
     """The first frame of each window of `size` frames = 1 s: the frame nearest to every `hop_ms`, while it fits."""
     last = num_frames - size

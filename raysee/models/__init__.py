@@ -13,6 +13,7 @@ __all__ = ["CLASSIFIERS", "MODELS", "Classifier", "Network", "build", "network",
 
 MODELS: dict[str, Network] = {
     "aldeneh": aldeneh.ALDENEH,
+    "aldeneh-fixed": aldeneh.ALDENEH_FIXED,
     "alexnet": alexnet.ALEXNET_IMAGE,
     "alexnet-fine-tuned": alexnet.ALEXNET_FINE_TUNED,
     "alexnet-sliding": alexnet.ALEXNET_SLIDING,
@@ -26,10 +27,13 @@ MODELS: dict[str, Network] = {
     "cnn-blstm": chunk_lstm.CNN_BLSTM,
     "cnn-lstm": chunk_lstm.CNN_LSTM,
     "latif": latif.LATIF,
+    "latif-literal": latif.LATIF_LITERAL,
     "mlp": mlp.MLP,
     "mlp-standardised": mlp.MLP_STANDARDISED,
     "zhang": zhang.ZHANG,
+    "zhang-unpadded": zhang.ZHANG_UNPADDED,
     "zhao": zhao.ZHAO,
+    "zhao-512": zhao.ZHAO_512,
     **STANFORD,
 }
 

@@ -6,6 +6,7 @@ Shapes: B clips, T frames, F mel bands, C labels, D filters, K frames of a kerne
 windows in one, Q frequencies, S tiles of a clip.
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -205,4 +206,9 @@ ALDENEH = Network(
         "published": Aldeneh,
         "debug": functools.partial(Aldeneh, num_filters=32, num_hidden=64),
     },
+)
+
+# Column A3: clips of one length, which the paper's code (release alta2020) does not pad to a multiple.
+ALDENEH_FIXED = dataclasses.replace(
+    ALDENEH, features=("spectrogram240", "spectrogram40"), length_multiple=1, min_length=64
 )

@@ -32,18 +32,30 @@ class Classifier:
     build: Callable[[Parameters, int], Any]  # parameters and a seed -> a scikit-learn estimator that is not fitted yet
     features: tuple[str, ...] = VECTORS
     grid: tuple[Parameters, ...] = ({},)  # the points that are searched; of equally good ones the first is taken
+    weighs: bool = False  # examples, as their class is rare; else classes count as they come
 
 
 def fit_predict(
-    classifier: Classifier, parameters: Parameters, x_ND: Array, y_N: Indices, x_test_MD: Array, *, seed: int
+    classifier: Classifier,
+    parameters: Parameters,
+    x_ND: Array,
+    y_N: Indices,
+    x_test_MD: Array,
+    *,
+    seed: int,
+    weights_N: Array | None = None,
 ) -> Array:
     """Probabilities (M, K) of test vectors, a column for each class in `y_N`, in ascending order.
 
+    `weights_N` are those of the examples, for a classifier that takes them; None: all weigh the same.
     A support vector machine has no probabilities of its own, and Platt's are another fit that may contradict the
     answer: here they are each class's share of the votes of all pairs, the first of the highest being the answer.
     """
     estimator = classifier.build(parameters, seed)
-    estimator.fit(x_ND, y_N)
+    if classifier.weighs:
+        estimator.fit(x_ND, y_N, sample_weight=weights_N)
+    else:
+        estimator.fit(x_ND, y_N)
     if len(x_test_MD) == 0:
         return np.empty((0, len(estimator.classes_)), np.float32)
     if hasattr(estimator, "predict_proba"):
@@ -70,11 +82,13 @@ def choose(
     folds: Sequence[tuple[Indices, Indices]],
     values: Sequence[Array],
     y_N: Indices,
+    weigh: Callable[[Indices], Array] | None = None,
 ) -> Parameters:
     """The point of the grid with the best mean over `folds` of the balanced accuracy on their test parts.
 
     `folds` are indices of training and test examples; `values` (N, D) are the vectors as each fold standardises them.
-    A class that a training part lacks is never the answer; one that a test part lacks does not count there.
+    `weigh` gives the weights of the examples of a training part. A class that a training part lacks is never the
+    answer; one that a test part lacks does not count there.
     Raises ConfigurationError where a training part has one class only.
     """
     if any(len(np.unique(y_N[train])) < 2 for train, _ in folds):
@@ -88,7 +102,10 @@ def choose(
     def mean_uar(parameters: Parameters) -> float:
         uars = []
         for (train, test), vectors in zip(folds, values, strict=True):
-            answers = fit_predict(classifier, parameters, vectors[train], y_N[train], vectors[test], seed=0)
+            weights = None if weigh is None else weigh(train)
+            answers = fit_predict(
+                classifier, parameters, vectors[train], y_N[train], vectors[test], seed=0, weights_N=weights
+            )
             # Speakers are few: a class can be missing from a part, and a column is then not a class.
             answered = np.unique(y_N[train])[answers.argmax(axis=1)]
             uars.append(recall_score(y_N[test], answered, labels=np.unique(y_N[test]), average="macro"))
@@ -132,7 +149,7 @@ class _ByClass:
 def _svm(parameters: Parameters, seed: int) -> Any:
     from sklearn.svm import SVC
 
-    return SVC(**parameters, class_weight="balanced", decision_function_shape="ovo")
+    return SVC(**parameters, decision_function_shape="ovo")
 
 
 def _naive_bayes(parameters: Parameters, seed: int) -> Any:
@@ -162,6 +179,7 @@ CLASSIFIERS: dict[str, Classifier] = {
     "svm": Classifier(
         source="Keesing et al. 2020, section 4: RBF kernel, examples weigh as their class is rare",
         build=_svm,
+        weighs=True,
         grid=_SVM_GRID,
     ),
     "naive-bayes": Classifier(_STANFORD, features=_CHUNKS, build=_naive_bayes),

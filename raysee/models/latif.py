@@ -9,6 +9,7 @@ of its Table 2. Clips shorter than 5 s are padded to the longest of their batch.
 Shapes: B clips, N samples, F filters of all windows side by side, T steps, C labels or channels.
 """
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 
@@ -67,8 +68,8 @@ class Latif(nn.Module):
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.recurrent = nn.LSTM(-(-num_columns // 2) * num_channels, num_units, batch_first=True)
         self.dropout = nn.Dropout(dropout)
-        self.hidden = nn.Linear(num_units, num_hidden)
-        self.output = nn.Linear(num_hidden, num_labels)
+        self.hidden = nn.Linear(num_units, num_hidden) if num_hidden else None
+        self.output = nn.Linear(num_hidden or num_units, num_labels)
         self.apply(initialise_as_keras)
 
     def forward(self, wave_BN1: torch.Tensor) -> torch.Tensor:
@@ -80,7 +81,8 @@ class Latif(nn.Module):
         # A step is all channels of the first filter, then all of the second, as in Keras, where channels are last.
         steps_BTD = self.pool(channels_BCTF).relu().permute(0, 2, 3, 1).flatten(2)
         last_BD = recurrent_states(self.recurrent, steps_BTD)[:, -1]
-        logits_BC: torch.Tensor = self.output(self.hidden(self.dropout(last_BD)).relu())
+        kept_BD = self.dropout(last_BD)
+        logits_BC: torch.Tensor = self.output(kept_BD if self.hidden is None else self.hidden(kept_BD).relu())
         return logits_BC
 
 
@@ -95,4 +97,10 @@ LATIF = Network(
         "published": Latif,
         "debug": functools.partial(Latif, num_filters=10, num_channels=4, num_units=16, num_hidden=32),
     },
+)
+
+# As the paper has it, section 4.1: dropout, then the layer of the classes. Table 2's 1.2 million parameters are of the
+# other one.
+LATIF_LITERAL = dataclasses.replace(
+    LATIF, sizes={size: functools.partial(build, num_hidden=0) for size, build in LATIF.sizes.items()}
 )

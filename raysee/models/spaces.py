@@ -68,21 +68,47 @@ _BADSHAH: Space = {
     "options.num_hidden": IntDistribution(256, 4096, log=True),
     "options.dropout": FloatDistribution(0.2, 0.7),
 }
-#: Its layers have the sizes of the published weights.
-_ALEXNET: Space = {
-    name: distribution
-    for name, distribution in _BADSHAH.items()
-    if name not in ("options.filter_factor", "options.num_hidden")
+_ALDENEH: Space = {
+    **_ADAM,
+    "features": CategoricalDistribution(("logmel40", "logmel240", "mfcc")),
+    "options.num_filters": IntDistribution(64, 768, step=64),
+    "options.num_hidden": IntDistribution(128, 2048, step=128),
+    "options.dropout": FloatDistribution(0.0, 0.6),
+}
+_LATIF: Space = {
+    **_ADAM,
+    "options.num_filters": IntDistribution(10, 80, step=10),
+    "options.num_channels": IntDistribution(8, 64, step=8),
+    "options.num_units": IntDistribution(32, 256, step=32),
+    "options.num_hidden": IntDistribution(128, 2048, step=128),
+    "options.dropout": FloatDistribution(0.0, 0.6),
+}
+_ZHANG: Space = {
+    **_ADAM,
+    "options.num_maps": IntDistribution(20, 60, step=10),  # in groups of the ten that are pooled
+    "options.num_units": IntDistribution(32, 256, step=32),
+    "options.dropout": FloatDistribution(0.0, 0.5),
+}
+_ZHAO: Space = {
+    **_ADAM,
+    "features": CategoricalDistribution(("spectrogram40", "spectrogram240", "logmel40")),
+    "options.num_units": IntDistribution(32, 256, step=32),
+    "options.filter_factor": FloatDistribution(0.25, 2.0, log=True),
+    "options.num_hidden": IntDistribution(32, 512, step=32),
+    "options.dropout": FloatDistribution(0.0, 0.6),
 }
 
+
+def _without(space: Space, *names: str) -> Space:
+    return {name: distribution for name, distribution in space.items() if name not in names}
+
+
+#: Its layers have the sizes of the published weights.
+_ALEXNET = _without(_BADSHAH, "options.filter_factor", "options.num_hidden")
+
 SPACES: dict[str, Space] = {
-    "aldeneh": {
-        **_ADAM,
-        "features": CategoricalDistribution(("logmel40", "logmel240", "mfcc")),
-        "options.num_filters": IntDistribution(64, 768, step=64),
-        "options.num_hidden": IntDistribution(128, 2048, step=128),
-        "options.dropout": FloatDistribution(0.0, 0.6),
-    },
+    "aldeneh": _ALDENEH,
+    "aldeneh-fixed": _without(_ALDENEH, "features"),
     "alexnet": _ALEXNET,
     "alexnet-fine-tuned": _ALEXNET,
     "alexnet-sliding": {
@@ -102,14 +128,8 @@ SPACES: dict[str, Space] = {
     "cnn-lstm": _CHUNK_LSTM,
     "fc2": _DENSE,
     "fc3": _DENSE,
-    "latif": {
-        **_ADAM,
-        "options.num_filters": IntDistribution(10, 80, step=10),
-        "options.num_channels": IntDistribution(8, 64, step=8),
-        "options.num_units": IntDistribution(32, 256, step=32),
-        "options.num_hidden": IntDistribution(128, 2048, step=128),
-        "options.dropout": FloatDistribution(0.0, 0.6),
-    },
+    "latif": _LATIF,
+    "latif-literal": _without(_LATIF, "options.num_hidden"),
     "mlp": _MLP,
     "mlp-standardised": _MLP,
     "stanford-r1": _CONV,
@@ -122,20 +142,10 @@ SPACES: dict[str, Space] = {
     "stanford-s2": _CONV,
     "stanford-s3": _CONV,
     "stanford-s4": _CONV,
-    "zhang": {
-        **_ADAM,
-        "options.num_maps": IntDistribution(20, 60, step=10),  # in groups of the ten that are pooled
-        "options.num_units": IntDistribution(32, 256, step=32),
-        "options.dropout": FloatDistribution(0.0, 0.5),
-    },
-    "zhao": {
-        **_ADAM,
-        "features": CategoricalDistribution(("spectrogram40", "spectrogram240", "logmel40")),
-        "options.num_units": IntDistribution(32, 256, step=32),
-        "options.filter_factor": FloatDistribution(0.25, 2.0, log=True),
-        "options.num_hidden": IntDistribution(32, 512, step=32),
-        "options.dropout": FloatDistribution(0.0, 0.6),
-    },
+    "zhang": _ZHANG,
+    "zhang-unpadded": _ZHANG,
+    "zhao": _ZHAO,
+    "zhao-512": _without(_ZHAO, "features"),
 }
 
 

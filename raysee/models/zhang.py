@@ -9,6 +9,7 @@ feed. What the paper leaves open (GRU units, kernels, dropout) is taken from the
 Shapes: B clips, N samples, T frames, S samples of a frame, D values of a frame, M feature maps, C labels.
 """
 
+import dataclasses
 import functools
 
 import torch
@@ -118,3 +119,6 @@ ZHANG = Network(
         "debug": functools.partial(Zhang, frame=160, hop=1600, num_maps=10, num_pooled_maps=5, num_units=16),
     },
 )
+
+# As the paper has it, section 4.2: raw audio is cut and not padded, here beyond the longest clip of a batch.
+ZHANG_UNPADDED = dataclasses.replace(ZHANG, min_length=1)

@@ -8,6 +8,7 @@ The paper's code declares 512 frames and fed 497 (see `features/spectrogram.py`)
 Shapes: B clips, T frames, F bands, D values, C labels or channels.
 """
 
+import dataclasses
 import functools
 
 import torch
@@ -89,3 +90,6 @@ ZHAO = Network(
         "debug": functools.partial(Zhao, num_units=16, num_filters=(6, 12, 12), num_hidden=16),
     },
 )
+
+# As the paper's code declares it: zeros behind the 497 frames of a spectrogram, after standardisation.
+ZHAO_512 = dataclasses.replace(ZHAO, features=("spectrogram40", "spectrogram240"), min_length=512)

@@ -20,7 +20,7 @@ SOURCE = "Keesing et al. 2020, Table 3 (UAR, mean over folds without a common sp
 COLUMNS: dict[str, tuple[str, str]] = {
     "A1": ("aldeneh", "logmel40"),
     "A2": ("aldeneh", "logmel240"),
-    "A3": ("aldeneh", "spectrogram240"),
+    "A3": ("aldeneh-fixed", "spectrogram240"),
     "L": ("latif", "waveform"),
     "N": ("zhang", "waveform"),
     "O": ("zhao", "spectrogram40"),

@@ -1,7 +1,7 @@
 """One fold of a classical classifier: standardise, choose its parameters, fit, predict the test part."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from raysee.evaluation.protocols import protocol
 from raysee.evaluation.standardise import Statistics
 from raysee.models import CLASSIFIERS
 from raysee.models.classical import choose, fit_predict
-from raysee.training.clips import Array, Clips, Indices, examples
+from raysee.training.clips import Array, Clips, Examples, Indices, examples
 from raysee.training.fit import FoldResult, check_finite, derive_seed, standardised
+from raysee.training.loop import example_weights
 
 
 def tune(config: RunConfig, clips: Clips, labels: Sequence[str], folds: Sequence[Fold]) -> dict[str, float]:
@@ -28,7 +29,8 @@ def tune(config: RunConfig, clips: Clips, labels: Sequence[str], folds: Sequence
     tested = [fold for fold in folds if fold.number != FINAL]
     parts = [(fold.train, fold.test) for fold in tested]
     values = [_vectors(config, clips, fold)[0] for fold in tested]
-    return choose(spec, parts, values, _classes(clips, labels))
+    classes = _classes(clips, labels)
+    return choose(spec, parts, values, classes, _weigh(config, clips, classes))
 
 
 def fit_fold(
@@ -48,14 +50,17 @@ def fit_fold(
     check_finite(clips)
     spec, seed = CLASSIFIERS[config.model], derive_seed(config, fold.number, repeat)
     (values, statistics), classes = _vectors(config, clips, fold), _classes(clips, labels)
+    weigh = _weigh(config, clips, classes)
     if parameters is None:
         parameters = spec.grid[0]
         if len(spec.grid) > 1:
             groups = np.asarray(clips.groups)[_clip_of(clips)]
             inner = inner_folds(fold.train, groups)
-            parameters = choose(spec, inner, [values] * len(inner), classes)
-    asked = np.concatenate([fold.test, fold.validation])
-    answers = fit_predict(spec, parameters, values[fold.train], classes[fold.train], values[asked], seed=seed)
+            parameters = choose(spec, inner, [values] * len(inner), classes, weigh)
+    train, asked = fold.train, np.concatenate([fold.test, fold.validation])
+    answers = fit_predict(
+        spec, parameters, values[train], classes[train], values[asked], seed=seed, weights_N=weigh(train)
+    )
     return FoldResult(
         fold=fold.number,
         repeat=repeat,
@@ -71,10 +76,24 @@ def fit_fold(
     )
 
 
+def _weigh(config: RunConfig, clips: Clips, classes: Indices) -> Callable[[Indices], Array]:
+    """The weights of the examples of a training part, as the protocol has them for every model."""
+    rules, seen = protocol(config.protocol), _rows(config, clips)
+
+    def weigh(train: Indices) -> Array:
+        weights: Array = (example_weights(rules, clips, seen, classes, train) ** config.training.balance).numpy()
+        return weights[train]
+
+    return weigh
+
+
 def _vectors(config: RunConfig, clips: Clips, fold: Fold) -> tuple[Array, Statistics | None]:
     """One vector a row, (num_rows, num_columns), as the protocol standardises them."""
-    seen = examples(clips.offsets, clips.shape, "row", config.hop_ms)
-    return standardised(clips, seen, fold, protocol(config.protocol))
+    return standardised(clips, _rows(config, clips), fold, protocol(config.protocol))
+
+
+def _rows(config: RunConfig, clips: Clips) -> Examples:
+    return examples(clips.offsets, clips.shape, "row", config.hop_ms)
 
 
 def _classes(clips: Clips, labels: Sequence[str]) -> Indices:

@@ -99,14 +99,20 @@ def load(utterances: pa.Table, features: pa.Table, labels: Sequence[str]) -> Cli
 def with_copies(
     seen: Examples, clip_ids: Sequence[str], train: Indices, copies: Examples, copied: Sequence[str]
 ) -> tuple[Examples, Indices, Indices]:
-    """Examples with those behind them that copies of the training clips have, all of which are trained on.
+    """Examples with those behind them that copies of the training part have, all of which are trained on.
 
-    `copies` are the examples of altered copies whose clips have the ids `copied`. Returns also the training part, and
-    the copy that each added example is of.
+    `copies` are the examples of altered copies whose clips have the ids `copied`. An example of a copy is trained on
+    where the one at the same place of its clip is: where clips are split, no copy of what is tested is heard. Returns
+    also the training part, and the copy that each added example is of.
     """
     number = {clip_id: clip for clip, clip_id in enumerate(clip_ids)}
     original = np.array([number.get(clip_id, -1) for clip_id in copied])[copies.clip]
-    trained = np.isin(original, seen.clip[train])
+    first, count = _first_and_count(seen.clip, len(clip_ids))
+    copy_first, copy_count = _first_and_count(copies.clip, len(copied))
+    # The middle of an example, in a clip that is spoken faster or slower.
+    middle = (np.arange(len(copies.clip)) - copy_first[copies.clip] + 0.5) / copy_count[copies.clip]
+    alike = first[original] + (middle * count[original]).astype(np.int64)
+    trained = (original >= 0) & np.isin(alike, train)
     both = Examples(
         np.concatenate([seen.clip, original[trained]]),
         np.concatenate([seen.start, copies.start[trained]]),
@@ -114,6 +120,12 @@ def with_copies(
     )
     added = np.arange(len(seen.clip), len(both.clip))
     return both, np.concatenate([train, added]), copies.clip[trained]
+
+
+def _first_and_count(clip_of: Indices, num_clips: int) -> tuple[Indices, Indices]:
+    """Of each clip's examples, which lie together."""
+    count = np.bincount(clip_of, minlength=num_clips)
+    return np.cumsum(count) - count, count
 
 
 def examples(offsets: Indices, shape: tuple[int, ...], unit: str, hop_ms: int) -> Examples:

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from raysee import receipts, storage
+from raysee import receipts, schema, storage
+from raysee.config import RunConfig
 from raysee.evaluation.folds import FINAL
+from raysee.evaluation.protocols import protocol
 from raysee.storage import join
 from raysee.training.loop import Epoch
+from raysee.training.predictions import whole_clips
 
 
 class FoldReceipt(BaseModel):
@@ -63,3 +66,15 @@ def write(place: str, receipt: FoldReceipt) -> None:
 def together(places: Sequence[str], name: str, kind: pa.Schema) -> pa.Table:
     """A table of all these trainings."""
     return pa.concat_tables(storage.read_table(join(place, name), kind) for place in places)
+
+
+def has_examples(places: Sequence[str]) -> bool:
+    """Whether clips have several examples, so that these trainings have said what they say of each."""
+    return "examples.parquet" in storage.names(places[0])
+
+
+def answers(places: Sequence[str], config: RunConfig) -> pa.Table:
+    """What these trainings of a run say of the clips that they have tested, schema.PREDICTIONS."""
+    if protocol(config.protocol).split == "example" and has_examples(places):
+        return whole_clips(together(places, "examples.parquet", schema.EXAMPLES), config.aggregation)
+    return together(places, "predictions.parquet", schema.PREDICTIONS)

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raysee import schema
-from raysee.config import RunConfig
+from raysee.config import Aggregation, RunConfig
 from raysee.evaluation.aggregate import by_clip
 from raysee.evaluation.calibration import fit_temperature
 from raysee.evaluation.folds import Fold
@@ -36,6 +37,29 @@ def example_predictions(
             named = table.append_column("part", pa.array([part] * len(positions)))
             tables.append(named.append_column("example", pa.array(positions)))
     return pa.concat_tables(tables).select(schema.EXAMPLES.names).cast(schema.EXAMPLES)
+
+
+def whole_clips(examples: pa.Table, aggregation: Aggregation) -> pa.Table:
+    """One row of schema.PREDICTIONS a repeat and clip, of all of its examples that were tested, in whichever fold.
+
+    `examples` is of schema.EXAMPLES. Where examples are split, a clip's are in several folds, and each fold by itself
+    would answer for a part of it. So that nobody takes these clips for those of a fold, their fold is 0.
+    """
+    tested = examples.filter(pc.equal(examples["part"], "test"))
+    ids = pa.array(zip(tested["repeat"].to_pylist(), tested["clip_id"].to_pylist(), strict=True))
+    clip_of = ids.dictionary_encode().indices.to_numpy()
+    _, first = np.unique(clip_of, return_index=True)
+    _, probabilities = by_clip(np.array(tested["probabilities"].to_pylist(), np.float32), clip_of, aggregation)
+    said = tested.take(first)
+    labels = tested["labels"][0].as_py()
+    answers = {
+        "fold": pa.array([0] * len(first), pa.int32()),
+        "predicted": pa.array([labels[index] for index in probabilities.argmax(axis=1)]),
+        "probabilities": pa.array(list(probabilities)),
+    }
+    for name, values in answers.items():
+        said = said.set_column(said.schema.get_field_index(name), name, values)
+    return said.select(schema.PREDICTIONS.names).cast(schema.PREDICTIONS)
 
 
 def temperature(

@@ -13,9 +13,10 @@ from raysee.commands.cross import cross as command
 from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.cross import Cell, Plan, cross, plan
-from raysee.errors import ConfigurationError
+from raysee.errors import BusyError, ConfigurationError
 from raysee.evaluation.metrics import metrics
 from raysee.features import front_end
+from raysee.lock import Lock
 from raysee.receipts import Stage
 
 HZ = {"anger": 300, "neutral": 900, "fear": 2000}
@@ -266,3 +267,11 @@ def test_a_gpu_that_is_not_there_is_said_before_anything_is_made(root: str) -> N
     with pytest.raises(ConfigurationError, match="A GPU was asked for and the cluster has none"):
         cross(root, ONE, config, gpus=1)
     assert [storage.names(storage.join(root, *folder)) for folder in (("cross",), ("features", "tones"))] == before
+
+
+def test_a_second_start_says_so_and_leaves(root: str, stage: Stage) -> None:
+    """It would write down that the trainings of the first one have failed, because that one is at them."""
+    before = storage.read_bytes(storage.join(stage.place, receipts.NAME))
+    with Lock(stage.place), pytest.raises(BusyError, match="is working on"):
+        cross(root, MATRIX, CONFIG)
+    assert storage.read_bytes(storage.join(stage.place, receipts.NAME)) == before

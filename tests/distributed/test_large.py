@@ -44,6 +44,7 @@ from raysee.training.batches import Batches
 from raysee.training.finished import FoldReceipt
 from raysee.training.fit import FoldResult, fit_fold
 from raysee.training.inputs import find
+from raysee.training.predict import predict_clips
 from raysee.training.store import contents, find_parts, outline
 from raysee.training.work import prepare
 
@@ -117,6 +118,7 @@ def small_lake(ray_session: None, emodb_tree: pathlib.Path, tmp_path_factory: py
     make_up(root, "logmel40", (5,), (3, 9))
     make_up(root, "summary180", (7,), (1, 2))
     make_up(root, "sliding227", (4, 2), (4, 40))
+    make_up(root, "spectrogram40", (40,), (33, 34))
     make_up(root, "chunks64", (3, 3, 2), (1, 5))
     make_up(root, "chunks64-augmented", (3, 3, 2), (2, 7))
     return root
@@ -244,6 +246,21 @@ def test_the_model_is_delivered_with_its_card(two_workers: Stage, one_process: F
     assert sum(heard["duration_s"]) == 180
     assert sum(heard["level_dbfs"]) == 0, "features of an earlier version have no levels"
     assert [sum(heard[f"probability:{label}"]) for label in LABELS] == [60] * 6
+
+
+def test_the_figures_are_those_of_the_model_that_is_delivered(small_lake: pathlib.Path) -> None:
+    """Each worker's batch norm has seen other clips: what is validated must be what is kept, on each of them."""
+    fields = {"features": "spectrogram40", "model": "zhao", "size": "debug", "options": {}}
+    config = CONFIG.model_copy(update={**fields, "training": CONFIG.training.model_copy(update={"epochs": 2})})
+    stage = train_large(str(small_lake), config, workers=(2, 2))
+    said = storage.read_table(storage.join(stage.place, "predictions.parquet"), schema.PREDICTIONS)
+    model, its_card, _ = card.load(stage.place)
+    assert its_card.statistics is not None
+    clips = prepare(find(storage.normalise(small_lake), config))[0].clips
+    heard = [clips.array(clips.clip_ids.index(clip_id)) for clip_id in said["clip_id"].to_pylist()]
+    arrays = [its_card.statistics.apply(one) for one in heard]
+    expected = predict_clips(model, MODELS["zhao"], arrays, batch_size=17, hop_ms=10, aggregation="mean")
+    np.testing.assert_allclose(np.stack(said["probabilities"].to_pylist()), expected, atol=1e-5)
 
 
 def test_only_the_best_and_the_last_checkpoint_are_kept_and_it_is_not_done_again(two_workers: Stage) -> None:

@@ -144,6 +144,22 @@ def test_the_receipt_compares_tuned_with_untuned_on_the_same_clips(stage: Stage)
     assert first["config"]["training"] == CONFIG.training.model_dump()
 
 
+def test_the_receipt_names_the_trials_that_were_tested(stage: Stage) -> None:
+    tested = [
+        json.loads(storage.read_bytes(storage.join(stage.place, "folds", name, "tuned", receipts.NAME)))["trial"]
+        for name in ("outer-00", "outer-01")
+    ]
+    assert [trial["number"] for trial in stage.receipt.details["chosen"]][:2] == tested
+
+
+def test_a_page_that_a_kill_has_cut_off_is_drawn_by_the_next_start(stage: Stage, lake: str) -> None:
+    page = storage.join(stage.place, "report.html")
+    before = storage.read_bytes(page)
+    storage.remove(page)
+    assert tune(lake, CONFIG, SPACE, trials=TRIALS, outer=2).found
+    assert storage.read_bytes(page) == before
+
+
 def test_the_delivered_configuration_is_the_choice_of_the_last_search(stage: Stage) -> None:
     delivered = RunConfig.model_validate_json(storage.read_bytes(storage.join(stage.place, "config.json")))
     trials = read_trials(storage.join(stage.place, "folds", "everybody"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from raysee.features import TooShort
-from raysee.features.sliding import Sliding, windows
+from raysee.features.sliding import Sliding, window_starts
 
 Samples = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
@@ -169,6 +169,12 @@ def test_a_constant_offset_is_no_sound() -> None:
     wrong = np.abs(Sliding()(samples + np.float32(0.2)) - Sliding()(samples))
     assert wrong.max() < ONE_STEP
     assert wrong.mean() < 1e-4
+
+
+def windows(image_TFC: Array, hop_ms: int = 10) -> list[Array]:
+    """Of one second, as high as they are long: frequency from high to low, then time."""
+    starts = window_starts(len(image_TFC), image_TFC.shape[1], hop_ms)
+    return [image_TFC.transpose(1, 0, 2)[:, start : start + image_TFC.shape[1]] for start in starts]
 
 
 def test_windows_are_slices_of_the_picture() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from raysee import schema
 from raysee.errors import ConfigurationError
-from raysee.training.clips import examples, load
+from raysee.training.clips import examples, load, with_copies
 
 Array = npt.NDArray[np.float32]
 
@@ -74,3 +74,25 @@ def test_an_example_is_a_clip_a_row_or_a_window() -> None:
     by_window = examples(np.array([0, 4, 10]), (4, 3), "window", 250)
     assert [column.tolist() for column in by_window] == [[0, 1, 1, 1], [0, 4, 5, 6], [4] * 4]
     assert examples(np.array([0, 4, 10]), (4, 3), "window", 500).start.tolist() == [0, 4, 6]
+
+
+def test_of_altered_copies_the_ones_are_heard_whose_like_are_trained_on() -> None:
+    """Clip a has four chunks, and copies at its speed and faster; b has two, and c is none of the clips."""
+    seen = examples(np.array([0, 4, 6]), (3,), "row", 10)
+    copies = examples(np.array([0, 4, 6, 8, 9]), (3,), "row", 10)
+    copied, trained = ["a", "a", "b", "c"], np.array([0, 3, 4])
+    both, train, copy = with_copies(seen, ["a", "b"], trained, copies._replace(start=copies.start + 6), copied)
+    # Chunks 0 and 3 of a are trained on; the two of the faster copy have their middles in a's chunks 1 and 3.
+    assert train.tolist() == [0, 3, 4, 6, 7, 8, 9]
+    assert both.clip[6:].tolist() == [0, 0, 0, 1]
+    assert both.start[6:].tolist() == [6, 9, 11, 12]
+    assert copy.tolist() == [0, 0, 1, 2]
+    assert both.clip[:6].tolist() == seen.clip.tolist()
+
+
+def test_of_copies_of_clips_that_are_trained_on_whole_all_are_heard() -> None:
+    seen = examples(np.array([0, 4, 6]), (3,), "row", 10)
+    copies = examples(np.array([0, 3, 9]), (3,), "row", 10)
+    _, train, copy = with_copies(seen, ["a", "b"], np.array([0, 1, 2, 3]), copies, ["a", "b"])
+    assert len(train) == 4 + 3
+    assert set(copy.tolist()) == {0}

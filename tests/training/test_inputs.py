@@ -187,3 +187,24 @@ def test_without_a_scheme_the_corpora_keep_their_own_labels(root: str) -> None:
 def test_what_cannot_be_is_said(root: str, changed: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         find(root, ACROSS.model_copy(update=changed))
+
+
+def test_two_corpora_of_the_same_people_share_them(tmp_path: pathlib.Path) -> None:
+    """Actors speak in one and sing in the other: no fold may train on the one and test on the other."""
+    labels = ("anger", "sadness", "calm")
+    root = write(str(tmp_path), {"ravdess": labels, "ravdess_song": labels})
+    config = RunConfig(corpora=("ravdess_song", "ravdess"), features="logmel40", model="aldeneh", size="debug")
+    inputs = find(root, config)
+    work, folds = prepare(inputs)
+    assert set(work.clips.speakers) == {f"ravdess/s{number}" for number in range(6)}
+    assert len(set(work.clips.clip_ids)) == len(work.clips.clip_ids) == 36, "clips are told apart"
+    assert len(folds) == 6 + 1
+    for fold in folds:
+        heard = {work.clips.speakers[clip] for clip in fold.train.tolist()}
+        assert not heard & {work.clips.speakers[clip] for clip in fold.test.tolist()}
+    assert inputs.identity["voices"] == {"ravdess_song": "ravdess"}
+    across = config.model_copy(update={"protocol": "cross-corpus", "test": ("ravdess",)})
+    with pytest.raises(
+        ConfigurationError, match=r"ravdess has speakers of the corpora that are trained on \(ravdess/s0"
+    ):
+        prepare(find(root, across))

@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 from torch.nn import functional
@@ -129,6 +130,21 @@ def test_a_kill_between_the_files_of_a_checkpoint_leaves_the_one_before(
     assert found is not None
     assert [epoch.epoch for epoch in found.course.curve] == [1, 2]
     assert trained(place, config, 99)[2] == [3, 4, 5]
+
+
+def test_the_best_weights_of_a_start_that_was_killed_are_not_taken_for_those_of_the_next(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The epoch may be the best again, with other numbers: on another machine, or with another number of workers."""
+    place, config = storage.normalise(tmp_path), TrainingConfig(epochs=4, learning_rate=0.03, batch_size=8)
+    whole, expected, _ = trained(storage.normalise(tmp_path / "whole"), config, 99)
+    assert whole.best is not None
+    stale = storage.join(place, f"best-{whole.best.epoch:05d}.safetensors")
+    zeros = {f"weights/{name}": torch.zeros_like(tensor) for name, tensor in expected.items()}
+    storage.write_bytes(stale, safetensors.torch.save(zeros))
+    for epochs in (whole.best.epoch, 99):
+        _, found, _ = trained(place, config, epochs)
+    assert all(torch.equal(found[name], its) for name, its in expected.items())
 
 
 def test_it_stops_where_the_validation_loss_stalls() -> None:

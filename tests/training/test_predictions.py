@@ -1,4 +1,7 @@
+import dataclasses
+
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from raysee import schema
@@ -7,7 +10,7 @@ from raysee.evaluation.calibration import fit_temperature
 from raysee.evaluation.folds import Fold
 from raysee.training.clips import Clips, examples
 from raysee.training.fit import FoldResult
-from raysee.training.predictions import example_predictions, predictions, temperature
+from raysee.training.predictions import example_predictions, predictions, temperature, whole_clips
 
 LABELS = ["fear", "anger"]
 #: Clips a and b are speaker x's, c and d speaker y's; a and c have the same sentence, d's has no name.
@@ -100,6 +103,24 @@ def test_every_row_that_was_tested_or_validated() -> None:
     np.testing.assert_array_equal(found, np.concatenate([RESULT.probabilities, RESULT.validation]))
     assert [row["predicted"] for row in rows] == ["fear", "anger", "fear", "anger", "fear", "anger"]
     assert [row["speaker_heard"] for row in rows] == [True, True, False, False, False, False]
+
+
+def test_a_clip_in_pieces_is_answered_for_by_all_of_them() -> None:
+    """Row 2 of b is tested in another fold than rows 3 and 4 of it; each fold alone answers for a part."""
+    nobody = np.empty(0, np.int64)
+    other = dataclasses.replace(RESULT, fold=1, probabilities=np.array([[0.0, 1.0]], np.float32), validation=nobody)
+    tables = [
+        example_predictions(CLIPS, SEEN, LABELS, FOLD, RESULT),
+        example_predictions(CLIPS, SEEN, LABELS, Fold(1, np.array([0, 3]), nobody, np.array([2])), other),
+    ]
+    table = whole_clips(pa.concat_tables(tables), "mean")
+    assert table.schema == schema.PREDICTIONS
+    rows = {row["clip_id"]: row for row in table.to_pylist()}
+    assert list(rows) == ["b", "c", "d"]
+    assert rows["b"]["probabilities"] == pytest.approx([0.4, 0.6])
+    assert rows["b"]["predicted"] == "anger"
+    assert rows["d"]["probabilities"] == pytest.approx([0.375, 0.625]), "what validates is no answer"
+    assert {(row["repeat"], row["fold"]) for row in rows.values()} == {(2, 0)}
 
 
 def test_without_validation_there_are_test_rows_only() -> None:
