@@ -46,8 +46,8 @@ def whole_clips(examples: pa.Table, aggregation: Aggregation) -> pa.Table:
     would answer for a part of it. So that nobody takes these clips for those of a fold, their fold is 0.
     """
     tested = examples.filter(pc.equal(examples["part"], "test"))
-    ids = pa.array(zip(tested["repeat"].to_pylist(), tested["clip_id"].to_pylist(), strict=True))
-    clip_of = ids.dictionary_encode().indices.to_numpy()
+    ids = zip(tested["repeat"].to_pylist(), tested["clip_id"].to_pylist(), strict=True)
+    clip_of = pa.array([f"{repeat} {clip_id}" for repeat, clip_id in ids]).dictionary_encode().indices.to_numpy()
     _, first = np.unique(clip_of, return_index=True)
     _, probabilities = by_clip(np.array(tested["probabilities"].to_pylist(), np.float32), clip_of, aggregation)
     said = tested.take(first)

@@ -66,6 +66,7 @@ def test_table_3_whole_is_1344_trainings_of_networks() -> None:
     assert all((config.training.epochs, config.training.learning_rate) == (50, 1e-4) for config in networks)
     assert {config.model: config.training.batch_size for config in networks} == {
         "aldeneh": 32,
+        "aldeneh-fixed": 32,
         "latif": 32,
         "zhang": 16,
         "zhao": 64,
