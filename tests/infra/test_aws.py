@@ -3,10 +3,17 @@
 import copy
 import fnmatch
 import json
+import os
+import pathlib
 import re
+import shlex
+import stat
+import subprocess
+import sys
 import tomllib
 from typing import Any
 
+import boto3
 import cfnlint.api
 import cfnlint.config
 import jsonschema
@@ -46,6 +53,28 @@ def test_who_reaches_the_cluster_needs_the_token(cluster: Document) -> None:
     assert "--num-cpus=0" in start
     text = (AWS / "cluster.yaml").read_text()
     assert not any(address in text for address in NEVER)
+
+
+def test_the_token_comes_from_the_secret_by_what_the_container_is_given(
+    cluster: Document, s3_server: str, tmp_path: pathlib.Path
+) -> None:
+    options = [word for option in cluster["docker"]["run_options"] for word in shlex.split(option)]
+    given = dict(options[number + 1].split("=", 1) for number, word in enumerate(options) if word == "--env")
+    region = cluster["provider"]["region"]
+    boto3.client("secretsmanager", region_name=region).create_secret(Name="raysee-ray-token", SecretString="a-token")
+    told = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL")
+    programs = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for command in cluster["setup_commands"]:
+        ran = subprocess.run(
+            ["bash", "-c", command],
+            env={**given, **{name: os.environ[name] for name in told}, "PATH": programs, "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+        assert ran.returncode == 0, ran.stderr
+    file = tmp_path / ".ray" / "auth_token"
+    assert file.read_text() == "a-token"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def test_the_machines(cluster: Document) -> None:
