@@ -50,6 +50,16 @@ def test_it_runs_as_nobody_in_particular_and_knows_no_secret() -> None:
             assert not re.search("KEY|SECRET|TOKEN|PASSWORD", rest, re.IGNORECASE)
 
 
+def test_it_has_the_programs_that_ray_and_kuberay_call() -> None:
+    (packages,) = (rest for word, rest in instructions() if word == "RUN" and "apt-get install" in rest)
+    wanted = {
+        "openssh-client": "ray/autoscaler/_private/command_runner.py, in the head's container",
+        "rsync": "the same, and on the machine outside",
+        "wget": "KubeRay's probes",
+    }
+    assert set(wanted) <= set(packages.split())
+
+
 def test_its_steps_are_those_of_make() -> None:
     runs = [rest for word, rest in instructions() if word == "RUN"]
     (installs,) = (run for run in runs if "install.sh" in run)
