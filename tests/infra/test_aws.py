@@ -77,6 +77,15 @@ def test_the_token_comes_from_the_secret_by_what_the_container_is_given(
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_prometheus_finds_outside_the_container_what_ray_writes_in_it(cluster: Document) -> None:
+    prometheus = yaml.safe_load((ROOT / "infra" / "prometheus" / "prometheus.yml").read_text())
+    ((found,),) = [one["files"] for one in prometheus["scrape_configs"][0]["file_sd_configs"]]
+    folder = pathlib.PurePosixPath(found).parent
+    assert f"--volume {folder}:{folder}" in cluster["docker"]["run_options"], "its links lead there on both sides"
+    (user,) = {pod.spec["securityContext"]["runAsUser"] for pod in manifests.pods("plain")}
+    assert f"sudo install --directory --owner={user} {folder}" in cluster["initialization_commands"]
+
+
 def test_the_machines(cluster: Document) -> None:
     types = cluster["available_node_types"]
     spot = {name for name, one in types.items() if "InstanceMarketOptions" in one["node_config"]}
