@@ -87,8 +87,9 @@ def token() -> str:
 
 
 def _client(server: Server) -> JobSubmissionClient:
-    host = urllib.parse.urlsplit(server.address).hostname
-    if not host:
+    parts = urllib.parse.urlsplit(server.address)
+    host = parts.hostname
+    if parts.scheme not in ("http", "https") or not host:
         raise ConfigurationError(f"{server.address!r} is no job server: give its address as http://host:8265.")
     known = token()
     if not known and host not in _LOOPBACK:
@@ -96,8 +97,18 @@ def _client(server: Server) -> JobSubmissionClient:
             f"There is no token for {server.address}: a job server that takes jobs from anybody runs anybody's code. "
             "Turn Ray's token authentication on, and give the token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH."
         )
-    with _explained(server):
+    with _explained(server), _unset("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
         return JobSubmissionClient(server.address, headers={"Authorization": f"Bearer {known}"} if known else {})
+
+
+@contextlib.contextmanager
+def _unset(*names: str) -> Iterator[None]:
+    """Without these variables: Ray's client takes the address that one of them holds instead of the one it is given."""
+    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def _start(client: JobSubmissionClient, job: Job, server: Server) -> None:
