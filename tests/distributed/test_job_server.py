@@ -10,10 +10,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from raysee.distributed import submit as submitting
 from raysee.distributed.submit import Job, Server, submit
-from raysee.errors import ConfigurationError
+from raysee.errors import ConfigurationError, RayseeError, UnreachableError
 
 JOB = Job("train", ["--corpus", "emodb", "--to", "s3://lake"])
+RUNNING = {"status": "RUNNING"}
 SUCCEEDED = {"status": "SUCCEEDED", "driver_exit_code": 0}
 
 
@@ -24,14 +26,17 @@ class JobServer:
         self.address = ""
         self.asked: list[str] = []
         self.submitted: list[dict[str, object]] = []
-        self.ends: list[dict[str, object]] = [SUCCEEDED]  # what is said of the job, one after the other
+        # What is said of the job, one after the other, the last for ever: a number is an error, None no answer at all.
+        self.says: list[dict[str, object] | int | None] = [SUCCEEDED]
 
 
 @pytest.fixture(autouse=True)
-def no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+def no_token_and_no_waiting(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     monkeypatch.delenv("RAY_AUTH_TOKEN_PATH", raising=False)
+    monkeypatch.setattr(submitting, "_LOOK_S", 0.01)
+    monkeypatch.setattr(submitting, "_BACK_OFF_S", 0.0)
 
 
 @pytest.fixture
@@ -61,8 +66,11 @@ def started() -> Iterator[JobServer]:
             elif self.path.endswith("/tail"):
                 self.answer(500, {})  # no log is streamed
             else:
-                job = {"type": "SUBMISSION", "entrypoint": "", "message": "a message\nof two lines"}
-                self.answer(200, {**job, **held.ends.pop(0)})
+                said = held.says.pop(0) if len(held.says) > 1 else held.says[0]
+                if isinstance(said, dict):
+                    self.answer(200, {"type": "SUBMISSION", "entrypoint": "", **said})
+                elif said:
+                    self.answer(said, {})
 
         def do_POST(self) -> None:
             held.submitted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
@@ -99,3 +107,36 @@ def test_the_job_goes_to_the_address_that_was_checked(
 def test_what_ray_would_look_up_itself_is_no_address(address: str) -> None:
     with pytest.raises(ConfigurationError, match="is no job server"):
         submit(JOB, Server(address), retries=0, on_log=lambda _: None)
+
+
+def test_a_job_goes_on_while_its_server_is_away(server: JobServer) -> None:
+    server.says = [RUNNING, None, 503, None, RUNNING, SUCCEEDED]
+    assert run(server) == 0
+    assert len(server.submitted) == 1
+
+
+def test_a_server_that_stays_away_is_given_up(server: JobServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submitting, "_SILENCE_S", 0.1)
+    server.says = [RUNNING, None]
+    with pytest.raises(UnreachableError, match=f"the job {JOB.submission_id} may go on there"):
+        run(server)
+
+
+def test_a_job_that_a_server_no_longer_knows_is_not_waited_for(server: JobServer) -> None:
+    server.says = [RUNNING, 404]
+    with pytest.raises(RayseeError, match="status code 404"):
+        run(server)
+
+
+def test_an_environment_that_cannot_be_made_is_not_tried_again(server: JobServer) -> None:
+    message = "runtime_env setup failed: Failed to set up runtime environment.\nTraceback:\nOSError: no space is left\n"
+    server.says = [{"status": "FAILED", "error_type": "RUNTIME_ENV_SETUP_FAILURE", "message": message}]
+    with pytest.raises(RayseeError, match=r"has not begun, .* could not be made \(OSError: no space is left\): "):
+        run(server)
+    assert len(server.submitted) == 1
+
+
+def test_what_was_killed_is_tried_again(server: JobServer) -> None:
+    server.says = [{"status": "FAILED", "error_type": "JOB_SUPERVISOR_ACTOR_DIED"}, SUCCEEDED]
+    assert run(server) == 0
+    assert len(server.submitted) == 2
