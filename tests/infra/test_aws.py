@@ -101,6 +101,7 @@ def test_the_machines(cluster: Document) -> None:
         profile = config["IamInstanceProfile"]["Arn"].rpartition("/")[2]
         assert profile == ("raysee-head" if name == "head" else "raysee-worker")
         assert ("GPU" in one["resources"]) == name.startswith("gpu"), name
+        assert one["min_workers"] == (0 if name == "head" else 1), "check_gpus and train --workers count what is there"
     assert cluster["docker"]["head_image"] == cluster["docker"]["worker_image"]
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     images = {cluster["docker"]["worker_image"], types["gpu-spot"]["docker"]["worker_image"]}

@@ -85,7 +85,8 @@ def test_nobody_runs_anything_without_the_token_and_nothing_is_public(name: str)
         assert head["rayStartParams"]["num-cpus"] == "0", where
         assert (cluster["enableInTreeAutoscaling"], cluster["autoscalerOptions"]["version"]) == (True, "v2"), where
         for group in cluster["workerGroupSpecs"]:
-            assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"], where
+            # check_gpus and train --workers count the nodes that are there, and not what could come.
+            assert 1 <= group["minReplicas"] <= group["replicas"] <= group["maxReplicas"], where
 
 
 def test_pods_are_restricted_and_limited(name: str) -> None:
