@@ -205,3 +205,4 @@ def test_without_a_python_it_says_so(project: Project) -> None:
     ran = project.install("venv", "dev", VERSION_EXIT="1")
     assert ran.returncode == 1
     assert "Python 3.11, 3.12 or 3.13 is needed" in ran.stderr
+    assert "Python 3.11, 3.12 or 3.13 is all that is needed" in (ROOT / "README.md").read_text()
