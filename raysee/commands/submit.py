@@ -40,9 +40,9 @@ def submit(
     from raysee.distributed.submit import Job, Server
     from raysee.distributed.submit import submit as run
 
-    options = _parsed(command, context.args)
+    words, options = _parsed(command, context.args)
     night = str(options.get("night") or "")
-    job = Job(command, context.args, night)
+    job = Job(command, words, night)
     say(f"job {job.submission_id}")
     say(f"  log: {address}/#/jobs/{job.submission_id}")
     code = run(
@@ -63,10 +63,16 @@ def submit(
     return to
 
 
-def _parsed(command: Command, words: list[str]) -> dict[str, object]:
-    """The options as the command itself will take them: what is wrong is said here, and not by the cluster."""
+def _parsed(command: Command, words: list[str]) -> tuple[list[str], dict[str, object]]:
+    """The words to send and the options that they are, as the command itself will take them.
+
+    What is wrong is said here, and not by the cluster; a place that a variable of this machine says is sent as a word.
+    """
     alone = typer.Typer(add_completion=False)
     alone.command()(_COMMANDS[command])
     parser = typer.main.get_command(alone)
     with parser.make_context(f"raysee submit {command}", list(words)) as parsed:
-        return dict(parsed.params)
+        source = parsed.get_parameter_source("to")
+        if source and source.name == "ENVIRONMENT":
+            words = ["--to", parsed.params["to"], *words]
+        return words, dict(parsed.params)

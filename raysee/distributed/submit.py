@@ -17,7 +17,7 @@ from typing import NamedTuple
 import aiohttp
 import requests
 from ray.exceptions import AuthenticationError
-from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
+from ray.job_submission import JobDetails, JobErrorType, JobStatus, JobSubmissionClient
 
 from raysee import __version__
 from raysee.config import fingerprint
@@ -26,6 +26,8 @@ from raysee.errors import ConfigurationError, RayseeError, UnreachableError
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _LOOK_S = 2.0
 _BACK_OFF_S = 10.0
+_SILENCE_S = 300.0  # how long a server that took the job may be away: it starts again, or the network does
+_FAILS = "status code 5"  # with which a server says that it is not well, or a proxy that there is none
 _STARTING_S, _NOT_YET = 60.0, "try again later"  # what a head answers in the seconds after it began
 #: Exit codes that another try would end with, too: an error that was explained, wrong options, limits that were passed.
 _SETTLED = range(5)
@@ -56,7 +58,7 @@ def submit(job: Job, server: Server, *, retries: int, on_log: Callable[[str], No
 
     A job that was killed, with its machine or without, is submitted again up to `retries` times. Raises
     ConfigurationError where a token is missing or wrong, UnreachableError where nobody answers, RayseeError where the
-    job was stopped by somebody, or killed once more than it may.
+    job was stopped by somebody, could not begin, or was killed once more than it may.
     """
     client = _client(server)
     for attempt in range(retries + 1):
@@ -72,6 +74,12 @@ def submit(job: Job, server: Server, *, retries: int, on_log: Callable[[str], No
             return 0
         if details.driver_exit_code in _SETTLED:
             return int(details.driver_exit_code or 1)
+        if details.error_type == JobErrorType.RUNTIME_ENV_SETUP_FAILURE:
+            (*_, reason) = (details.message or "no reason was given").strip().splitlines()  # after a stack trace
+            raise RayseeError(
+                f"The job {job.submission_id} has not begun, because its environment could not be made ({reason}): "
+                "see that the nodes can fetch what --working-dir sends and have disk left, then submit it again."
+            )
     raise RayseeError(
         f"The job {job.submission_id} was killed {retries + 1} times ({details.message}): see that the cluster is well "
         "and submit it again; what is finished is kept."
@@ -87,8 +95,9 @@ def token() -> str:
 
 
 def _client(server: Server) -> JobSubmissionClient:
-    host = urllib.parse.urlsplit(server.address).hostname
-    if not host:
+    parts = urllib.parse.urlsplit(server.address)
+    host = parts.hostname
+    if parts.scheme not in ("http", "https") or not host:
         raise ConfigurationError(f"{server.address!r} is no job server: give its address as http://host:8265.")
     known = token()
     if not known and host not in _LOOPBACK:
@@ -96,8 +105,18 @@ def _client(server: Server) -> JobSubmissionClient:
             f"There is no token for {server.address}: a job server that takes jobs from anybody runs anybody's code. "
             "Turn Ray's token authentication on, and give the token in RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH."
         )
-    with _explained(server):
+    with _explained(server), _unset("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
         return JobSubmissionClient(server.address, headers={"Authorization": f"Bearer {known}"} if known else {})
+
+
+@contextlib.contextmanager
+def _unset(*names: str) -> Iterator[None]:
+    """Without these variables: Ray's client takes the address that one of them holds instead of the one it is given."""
+    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def _start(client: JobSubmissionClient, job: Job, server: Server) -> None:
@@ -125,7 +144,10 @@ def _start(client: JobSubmissionClient, job: Job, server: Server) -> None:
 
 
 def _follow(client: JobSubmissionClient, submission_id: str, on_log: Callable[[str], None]) -> JobDetails:
-    """Hand over what the job prints until it is over; where the connection is lost, only its end is waited for."""
+    """Hand over what the job prints until it is over; where the connection is lost, only its end is waited for.
+
+    A job does not end with the connection: UnreachableError only where the server is away for _SILENCE_S.
+    """
 
     async def tail() -> None:
         async for lines in client.tail_job_logs(submission_id):
@@ -133,10 +155,22 @@ def _follow(client: JobSubmissionClient, submission_id: str, on_log: Callable[[s
 
     with contextlib.suppress(aiohttp.ClientError, RuntimeError):
         asyncio.run(tail())
+    heard = time.monotonic()
     while True:
-        details = client.get_job_info(submission_id)
-        if details.status.is_terminal():
-            return details
+        try:
+            details = client.get_job_info(submission_id)
+        except (ConnectionError, requests.RequestException, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and _FAILS not in str(error):
+                raise
+            if time.monotonic() > heard + _SILENCE_S:
+                raise UnreachableError(
+                    f"{client.get_address()} has not answered for {_SILENCE_S / 60:.0f} minutes, and the job "
+                    f"{submission_id} may go on there: submit it again to follow it."
+                ) from error
+        else:
+            heard = time.monotonic()
+            if details.status.is_terminal():
+                return details
         time.sleep(_LOOK_S)
 
 

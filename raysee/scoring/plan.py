@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from raysee import schema
 from raysee.scoring import batches, ledger
 
-SHARD_BYTES = 32 * 2**20  # about a minute of work for one core
+SHARD_BYTES = 32 * 2**20  # as WAV of 16 bits 4 s of work for one core, as Opus a minute (docs/capacity.md)
 SHARD_CALLS = 64
 
 

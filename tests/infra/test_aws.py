@@ -3,10 +3,17 @@
 import copy
 import fnmatch
 import json
+import os
+import pathlib
 import re
+import shlex
+import stat
+import subprocess
+import sys
 import tomllib
 from typing import Any
 
+import boto3
 import cfnlint.api
 import cfnlint.config
 import jsonschema
@@ -48,6 +55,37 @@ def test_who_reaches_the_cluster_needs_the_token(cluster: Document) -> None:
     assert not any(address in text for address in NEVER)
 
 
+def test_the_token_comes_from_the_secret_by_what_the_container_is_given(
+    cluster: Document, s3_server: str, tmp_path: pathlib.Path
+) -> None:
+    options = [word for option in cluster["docker"]["run_options"] for word in shlex.split(option)]
+    given = dict(options[number + 1].split("=", 1) for number, word in enumerate(options) if word == "--env")
+    region = cluster["provider"]["region"]
+    boto3.client("secretsmanager", region_name=region).create_secret(Name="raysee-ray-token", SecretString="a-token")
+    told = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL")
+    programs = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for command in cluster["setup_commands"]:
+        ran = subprocess.run(
+            ["bash", "-c", command],
+            env={**given, **{name: os.environ[name] for name in told}, "PATH": programs, "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+        assert ran.returncode == 0, ran.stderr
+    file = tmp_path / ".ray" / "auth_token"
+    assert file.read_text() == "a-token"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_prometheus_finds_outside_the_container_what_ray_writes_in_it(cluster: Document) -> None:
+    prometheus = yaml.safe_load((ROOT / "infra" / "prometheus" / "prometheus.yml").read_text())
+    ((found,),) = [one["files"] for one in prometheus["scrape_configs"][0]["file_sd_configs"]]
+    folder = pathlib.PurePosixPath(found).parent
+    assert f"--volume {folder}:{folder}" in cluster["docker"]["run_options"], "its links lead there on both sides"
+    (user,) = {pod.spec["securityContext"]["runAsUser"] for pod in manifests.pods("plain")}
+    assert f"sudo install --directory --owner={user} {folder}" in cluster["initialization_commands"]
+
+
 def test_the_machines(cluster: Document) -> None:
     types = cluster["available_node_types"]
     spot = {name for name, one in types.items() if "InstanceMarketOptions" in one["node_config"]}
@@ -63,6 +101,7 @@ def test_the_machines(cluster: Document) -> None:
         profile = config["IamInstanceProfile"]["Arn"].rpartition("/")[2]
         assert profile == ("raysee-head" if name == "head" else "raysee-worker")
         assert ("GPU" in one["resources"]) == name.startswith("gpu"), name
+        assert one["min_workers"] == (0 if name == "head" else 1), "check_gpus and train --workers count what is there"
     assert cluster["docker"]["head_image"] == cluster["docker"]["worker_image"]
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     images = {cluster["docker"]["worker_image"], types["gpu-spot"]["docker"]["worker_image"]}

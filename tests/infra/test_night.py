@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from . import manifests
-from .manifests import K8S, Document
+from .manifests import K8S, ROOT, Document
 
 SPEC = importlib.util.spec_from_file_location("start_night", K8S / "overlays" / "nightly" / "start_night.py")
 assert SPEC is not None
@@ -130,6 +131,24 @@ def test_a_night_is_started_once(cluster: Cluster, monkeypatch: pytest.MonkeyPat
     cluster.statuses = [ENDS[0][0]] * 2
     assert [start(monkeypatch, "--night", "2026-11-19") for _ in range(2)] == [0, 0]
     assert sorted(cluster.jobs) == ["raysee-night", "raysee-night-2026-11-19"]
+
+
+def test_a_night_that_has_failed_is_in_the_way_until_it_is_deleted(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (failed, code), (succeeded, _) = ENDS[2], ENDS[0]
+    cluster.statuses = [failed, failed, succeeded]
+    assert [start(monkeypatch, "--night", "2026-11-19") for _ in range(2)] == [code, code]
+    told = capsys.readouterr().out
+    assert "raysee-night-2026-11-19: is there already" in told
+    delete = "kubectl -n raysee delete rayjob raysee-night-"
+    assert told.count(f"to start it again, first {delete}2026-11-19\n") == 2
+    rules = yaml.safe_load((ROOT / "infra" / "prometheus" / "raysee.rules.yml").read_text())["groups"][0]["rules"]
+    (action,) = (one["annotations"]["action"] for one in rules if one.get("alert") == "RayseeNothingScored")
+    for page in (action, (K8S / "README.md").read_text(), (ROOT / "docs" / "operations.md").read_text()):
+        assert f"{delete}DATE" in page
+    del cluster.jobs["raysee-night-2026-11-19"]
+    assert start(monkeypatch, "--night", "2026-11-19") == 0
 
 
 def test_the_night_is_yesterday(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,8 +43,8 @@ class Api:
     """RayJobs of a namespace."""
 
     def __init__(self, server: str, account: pathlib.Path) -> None:
-        namespace = (account / "namespace").read_text().strip()
-        self._url = f"{server}/apis/ray.io/v1/namespaces/{namespace}/rayjobs"
+        self.namespace = (account / "namespace").read_text().strip()
+        self._url = f"{server}/apis/ray.io/v1/namespaces/{self.namespace}/rayjobs"
         self._token = account / "token"
         ca = account / "ca.crt"
         self._context = ssl.create_default_context(cafile=str(ca)) if server.startswith("https:") else None
@@ -106,7 +106,11 @@ def main() -> int:
     job = of_night(api.get(arguments.pattern), night, owner)
     name = job["metadata"]["name"]
     print(f"{name}: {'started' if api.create(job) else 'is there already'}", flush=True)
-    return follow(api, name)
+    code = follow(api, name)
+    if code == FAILED:
+        # Its name is taken, and who starts the night again would be told of this end once more.
+        print(f"{name}: to start it again, first kubectl -n {api.namespace} delete rayjob {name}", flush=True)
+    return code
 
 
 if __name__ == "__main__":
