@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from raysee import __version__, lock, storage
+from raysee.config import fingerprint
 from raysee.errors import ConfigurationError
 
 NAME = "receipt.json"
@@ -76,8 +77,8 @@ def read(place: str, name: str = NAME) -> Receipt | None:
         ) from error
 
 
-def find(place: str, stage: str, fingerprint: str, config: dict[str, Any]) -> Receipt | None:
-    """The receipt of this very work, or None where it is not finished.
+def find(place: str, stage: str, digits: str, config: dict[str, Any]) -> Receipt | None:
+    """The receipt of this very work, whose fingerprint is `digits`, or None where it is not finished.
 
     Raises ConfigurationError where the place belongs to other work, finished or not.
     """
@@ -85,15 +86,21 @@ def find(place: str, stage: str, fingerprint: str, config: dict[str, Any]) -> Re
     if not storage.exists(uri):
         return None
     found = json.loads(storage.read_bytes(uri))
-    if (found["stage"], found["fingerprint"]) != (stage, fingerprint):
+    if (found["stage"], found["fingerprint"]) != (stage, digits):
         changed = sorted(key for key in config if found["config"].get(key) != config[key])
         replace = ", or pass --overwrite to replace it" if found["stage"] == stage else ""
         raise ConfigurationError(
-            f"{place} was written by another {found['stage']} ({found['fingerprint']}, this one is {fingerprint}; "
+            f"{place} was written by another {found['stage']} ({found['fingerprint']}, this one is {digits}; "
             f"different: {', '.join(changed) or 'the stage'}). "
             f"Choose another --to{replace}."
         )
     return read(place)
+
+
+def finished(place: str, stage: str, config: dict[str, Any]) -> Stage | None:
+    """The stage that has done the work of `config`, as `find` has it."""
+    receipt = find(place, stage, fingerprint(config), config)
+    return Stage(place, receipt, found=True) if receipt else None
 
 
 def clear(place: str, stage: str) -> None:
@@ -112,9 +119,9 @@ def clear(place: str, stage: str) -> None:
         storage.remove(storage.join(place, name))
 
 
-def claim(place: str, stage: str, fingerprint: str, config: dict[str, Any]) -> None:
+def claim(place: str, stage: str, digits: str, config: dict[str, Any]) -> None:
     """Say whose work a place is going to hold, before anything else is written there."""
-    claimed = {"stage": stage, "fingerprint": fingerprint, "config": config}
+    claimed = {"stage": stage, "fingerprint": digits, "config": config}
     storage.write_bytes(storage.join(place, _CLAIM), (json.dumps(claimed, indent=2) + "\n").encode())
 
 

@@ -126,8 +126,8 @@ def cross(root: str, plan: Plan, config: RunConfig, *, gpus: float = 0, on_progr
     place = join(root, "cross", name)
 
     def finished() -> Stage | None:
-        found = receipts.find(place, "cross", fingerprint(identity), identity)
-        return Stage(place, found, found=True) if found and not found.rejects else None
+        stage = receipts.finished(place, "cross", identity)
+        return stage if stage and not stage.receipt.rejects else None
 
     if stage := finished():
         return stage

@@ -73,33 +73,24 @@ def train_large(
     began = time.perf_counter()
     inputs = find(storage.normalise(root), config)
     place, identity = place_of(inputs)
-
-    def finished() -> Stage | None:
-        if overwrite or not (found := receipts.find(place, "train-large", fingerprint(identity), identity)):
-            return None
-        return Stage(place, found, found=True)
-
-    if stage := finished():
+    if not overwrite and (stage := receipts.finished(place, "train-large", identity)):
         return stage
     _check(inputs.config, workers, gpus, checkpoint_epochs)
     with explained():
         store = _outline(inputs)
     with Lock(place) as lock:
-        if stage := finished():  # by a start that has ended meanwhile
-            return stage
         if overwrite:
             receipts.clear(place, "train-large")
+        elif stage := receipts.finished(place, "train-large", identity):  # by a start that has ended meanwhile
+            return stage
         receipts.claim(place, "train-large", fingerprint(identity), identity)
         with explained():
             shared = ray.put(store)
             known = _statistics(_fold_place(place), store, shared)
             dataset, blocks = load(store, shared, known)
         given = {
-            "store": shared,
-            "blocks": blocks,
-            "initial": inputs.initial,
-            "place": join(_fold_place(place), "checkpoints"),
-            "checkpoint_epochs": checkpoint_epochs,
+            **{"store": shared, "blocks": blocks, "initial": inputs.initial},
+            **{"place": join(_fold_place(place), "checkpoints"), "checkpoint_epochs": checkpoint_epochs},
         }
         fitted = _fit(given, inputs.config, workers, gpus, on_progress)
         del dataset  # until here Ray kept what the workers read

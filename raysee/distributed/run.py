@@ -110,8 +110,7 @@ class Run:
     def _found(self) -> Stage | None:
         if self._overwrite:
             return None
-        found = receipts.find(self._place, "train", fingerprint(self._identity), self._identity)
-        return Stage(self._place, found, found=True) if found else None
+        return receipts.finished(self._place, "train", self._identity)
 
     def _folder(self, fold: int, repeat: int) -> str:
         return finished.folder(self._place, fold, repeat)

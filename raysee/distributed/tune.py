@@ -76,11 +76,10 @@ def tune(
     }
 
     def finished() -> Stage | None:
-        if overwrite or not (found := receipts.find(place, "tune", fingerprint(identity), identity)):
-            return None
-        if not storage.exists(join(place, PAGE)):
+        stage = None if overwrite else receipts.finished(place, "tune", identity)
+        if stage and not storage.exists(join(place, PAGE)):
             write_page(place)  # a kill came between the receipt and the page that is made of it
-        return Stage(place, found, found=True)
+        return stage
 
     if stage := finished():
         return stage

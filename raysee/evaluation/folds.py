@@ -131,17 +131,13 @@ def _test_parts(protocol: Protocol, held: Held, seed: int) -> list[Indices]:
         splitter = _sklearn().StratifiedKFold(NUM_FILE_FOLDS, shuffle=True, random_state=seed)
         return [test for _, test in splitter.split(labels, labels)]
     everybody = sorted(set(held.groups))
-    if protocol.split == "speaker-five":
-        number = min(NUM_FILE_FOLDS, len(everybody))
-        if number < 2:
-            return [np.arange(len(groups))]
-        return [test for _, test in _sklearn().GroupKFold(number).split(groups, groups=groups)]
-    if num_folds(len(everybody)) == len(everybody):
+    number = min(NUM_FILE_FOLDS if protocol.split == "speaker-five" else num_folds(len(everybody)), len(everybody))
+    if number == len(everybody):
         return [np.flatnonzero(groups == group) for group in everybody]
-    if protocol.split == "speaker-balanced":
-        return [test for _, test in _sklearn().GroupKFold(NUM_GROUPS).split(groups, groups=groups)]
-    shuffled = np.random.default_rng(seed).permutation(everybody)
-    return [np.flatnonzero(np.isin(groups, part)) for part in np.array_split(shuffled, NUM_GROUPS)]
+    if protocol.split == "speaker-random":
+        shuffled = np.random.default_rng(seed).permutation(everybody)
+        return [np.flatnonzero(np.isin(groups, part)) for part in np.array_split(shuffled, number)]
+    return [test for _, test in _sklearn().GroupKFold(number).split(groups, groups=groups)]
 
 
 def _across(protocol: Protocol, held: Held, tested: Sequence[str]) -> list[Fold]:
@@ -157,10 +153,7 @@ def _across(protocol: Protocol, held: Held, tested: Sequence[str]) -> list[Fold]
         test = np.flatnonzero(corpora == corpus)
         others = np.flatnonzero(corpora != corpus)
         if both := sorted(set(groups[test]) & set(groups[others])):
-            raise ConfigurationError(
-                f"{corpus} has speakers of the corpora that are trained on ({both[0]}, {len(both)} in all): "
-                "leave one of these corpora out, or test them together within one of the other protocols."
-            )
+            raise ConfigurationError(f"{corpus} and the others share speakers ({both[0]}): leave a corpus out.")
         num_groups = len(set(groups[others]))
         if num_groups < 3:
             raise ConfigurationError(
@@ -188,10 +181,8 @@ def _one_split(protocol: Protocol, held: Held, test_share: float, seed: int) -> 
         train, validation = _sklearn().train_test_split(train, test_size=share, random_state=seed)
     elif protocol.validation == "test":
         validation = test
-    train, validation, test = (np.sort(part) for part in (train, validation, test))
-    if by_example:
-        return Fold(0, train, validation, test)
-    return Fold(0, *(_examples(held, part) for part in (train, validation, test)))
+    parts = (train, validation, test)
+    return Fold(0, *(np.sort(part) if by_example else _examples(held, part) for part in parts))
 
 
 def _conditions(protocol: Protocol, held: Held, seed: int) -> Fold:
@@ -288,11 +279,10 @@ def outer_folds(protocol: Protocol, held: Held, number: int) -> list[Fold]:
         dealt = list(_sklearn().GroupKFold(parts).split(groups, groups=groups))
         if min(len(set(groups[rest])) for rest, _ in dealt) >= 3:
             break
-    folds = [
-        _three_parts(held, part, rest, inner_folds(rest, groups)[0][1], test) for part, (rest, test) in enumerate(dealt)
-    ]
-    for fold in folds:
-        _check(fold, protocol, held)
+    folds = []
+    for part, (rest, test) in enumerate(dealt):
+        folds.append(_three_parts(held, part, rest, inner_folds(rest, groups)[0][1], test))
+        _check(folds[-1], protocol, held)
     return folds
 
 
