@@ -30,7 +30,8 @@ PARTS: list[tuple[str, Choice, tuple[str, ...], int | None]] = [
     ),
     ("alexnet-ravdess", Choice(columns=("windows",), hop_ms=500), ("ravdess",), None),
     ("keesing2020", Choice(columns=("L",), repeats=1, precision="bfloat16"), ("emodb",), None),
-    ("badshah2017", Choice(columns=("fresh",), epochs=6, precision="bfloat16"), ("emodb",), 1),
+    ("badshah2017", Choice(columns=("fresh",), epochs=8, precision="bfloat16"), ("emodb",), 1),
+    ("keesing2020", Choice(columns=("O",), repeats=1, precision="bfloat16"), ("emodb",), None),
 ]
 
 
@@ -58,7 +59,7 @@ def main() -> None:
         )
         write_experiment(root, name, lines, storage.join(root, "experiments", f"{name}-{choice.columns[0]}.html"))
         rows += [row(name, line) for line in lines if line.value is not None]
-    results.write("experiments", rows)
+    results.write("experiments", rows, keep=True)
 
 
 def row(name: str, line: Line) -> dict[str, Any]:

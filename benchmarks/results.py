@@ -58,18 +58,32 @@ def real_data() -> str:
     return found
 
 
-def write(name: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Write results/NAME.json and print it in short."""
+def write(name: str, rows: Sequence[dict[str, Any]], *, keep: bool = False) -> None:
+    """Write results/NAME.json and print it in short.
+
+    With `keep`, rows of an earlier start that this one has not made again stay, with their date and machine: what takes
+    many hours is measured in parts.
+    """
+    path, kept = FOLDER / f"{name}.json", []
+    if keep and path.exists():
+        earlier = json.loads(path.read_text())
+        its = {"date": earlier["date"], "machine": earlier["machine"]}
+        made = {row["what"] for row in rows}
+        kept = [
+            {**row, **{key: row.get(key, its[key]) for key in its}}
+            for row in earlier["rows"]
+            if row["what"] not in made
+        ]
     versions = receipts.versions()
     result = {
         "name": name,
         "date": datetime.date.today().isoformat(),
         "machine": receipts.machine(),
         "versions": versions,
-        "rows": list(rows),
+        "rows": [*kept, *rows],
     }
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+    path.write_text(json.dumps(result, indent=2) + "\n")
     for row in rows:
         reached = f", {row['ratio']:.2f} x {row['peer']}" if "peer" in row else ""
         print(f"{row['what']}: {row['value']:,} {row['unit']}{reached} (wanted {row.get('target', '-')})")

@@ -44,19 +44,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lake", type=pathlib.Path, default=pathlib.Path(".bench/lake"))
     parser.add_argument("--epochs", type=int, help="of Aldeneh's network; by default as published, 50")
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
     options = parser.parse_args()
     real = results.real_data()
     torch.set_num_threads(1)
     root = storage.normalise(options.lake)
     manifest(root, "emodb", f"{real}/emodb")
     rows = []
-    for model, features in MODELS.items():
+    for model in options.models:
+        features = MODELS[model]
         training = published(model)[1]
         if model == "aldeneh" and options.epochs:
             training = training.model_copy(update={"epochs": options.epochs})
         config = RunConfig(corpora=("emodb",), features=features, model=model, deliver=False, training=training)
         rows += in_all_conditions(root, config)
-    results.write("telephone", rows)
+    results.write("telephone", rows, keep=True)
 
 
 def in_all_conditions(root: str, config: RunConfig) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = [compare(name, device, options.repeats) for name in options.models]
     rows += [waste(batch_size) for batch_size in (16, 32, 64)]
-    results.write("training.gpu" if device == "cuda" else "training", rows)
+    results.write("training.gpu" if device == "cuda" else "training", rows, keep=True)
 
 
 def compare(name: str, device: str, repeats: int) -> dict[str, object]:
