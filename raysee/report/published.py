@@ -13,6 +13,7 @@ The notes are raysee's: what is computed in them is computed from the figures be
 
 from raysee.config import RunConfig
 from raysee.evaluation.protocols import protocol
+from raysee.models import published as published_training
 
 SOURCE = "Keesing et al. 2020, Table 3 (UAR, mean over folds without a common speaker and over repeats)"
 
@@ -196,10 +197,18 @@ MLP_VS_CNN_NOTES: dict[str, str] = {
 }
 
 
+#: Of a training, what may differ from the published one: not what is learned, but by which chances and how fast.
+_MAY_DIFFER = {"seed", "precision", "compile"}
+
+
 def published_uar(config: RunConfig, *, synthetic: bool) -> float | None:
     """The published UAR of what `config` describes; None for what it is not comparable with."""
-    comparable = config.size == "published" and config.training.epochs == 50 and not protocol(config.protocol).leaks
-    if synthetic or config.labels or config.augmented or config.initial or not comparable:
-        return None
     row = KEESING_2020.get(config.corpus, {})
-    return next((row.get(name) for name, column in COLUMNS.items() if column == (config.model, config.heard)), None)
+    uar = next((row.get(name) for name, column in COLUMNS.items() if column == (config.model, config.heard)), None)
+    changed = config.options or config.labels or config.scheme or config.augmented or config.initial
+    if uar is None or synthetic or changed or config.size != "published" or protocol(config.protocol).leaks:
+        return None
+    theirs, ours = (
+        training.model_dump(exclude=_MAY_DIFFER) for training in (published_training(config.model)[1], config.training)
+    )
+    return uar if ours == theirs else None
