@@ -26,8 +26,9 @@ from raysee.config import RunConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.cluster import connect
 from raysee.distributed.extract import extract
-from raysee.distributed.search import Plan, Progress, search, take_over
+from raysee.distributed.search import Plan, Progress, search
 from raysee.distributed.tune import tune
+from raysee.lock import Lock
 from raysee.models import published
 from raysee.models.spaces import Space, space_of
 from raysee.progress import quiet
@@ -140,10 +141,11 @@ def through_tune(config: RunConfig, space: Space, trials: int, material: Materia
     """The trials of a search, and its seconds."""
     with tempfile.TemporaryDirectory() as folder:
         place = storage.normalise(folder)
-        plan = Plan(place, config, space, trials, None, 0, take_over(place))
-        began = time.perf_counter()
-        search(plan, "one", material, Progress(quiet, trials))
-        return read_trials(join(place, "folds", "one")), time.perf_counter() - began
+        with Lock(place) as lock:
+            plan = Plan(place, config, space, trials, None, 0, lock)
+            began = time.perf_counter()
+            search(plan, "one", material, Progress(quiet, trials))
+            return read_trials(join(place, "folds", "one")), time.perf_counter() - began
 
 
 def in_a_loop(config: RunConfig, trials: Sequence[Trial], material: Material) -> float:
