@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from raysee.config import RunConfig
 from raysee.corpora import CORPORA
 from raysee.errors import ConfigurationError
+from raysee.evaluation.intervals import accuracy, speaker_interval
+from raysee.evaluation.metrics import confusions_by
 from raysee.experiments.experiment import Choice, Claim, Derived, Experiment, Run
 from raysee.experiments.readings import Value
 from raysee.models import CLASSIFIERS, published
@@ -76,8 +78,7 @@ def together_accuracy(runs: Sequence[pa.Table]) -> Value:
     keys = ("repeat", "fold", "example")
     tested = [_part(run, "test").sort_by([(key, "ascending") for key in keys]) for run in runs]
     assert all(run.select(keys).equals(tested[0].select(keys)) for run in tested), "the same split and features"
-    mean = np.mean([_probabilities(run) for run in tested], axis=0)
-    return Value(float(_right(tested[0], mean).mean()))
+    return _accuracy(_answered(tested[0], np.mean([_probabilities(run) for run in tested], axis=0)))
 
 
 def class_score_accuracy(classifier: str, runs: Sequence[pa.Table]) -> Value:
@@ -91,16 +92,14 @@ def class_score_accuracy(classifier: str, runs: Sequence[pa.Table]) -> Value:
     if _part(run, "validation").num_rows == 0:
         raise ConfigurationError("its protocol validates nothing, and class scores are fitted on validation examples.")
     trainings = sorted(set(zip(run["repeat"].to_pylist(), run["fold"].to_pylist(), strict=True)))
-    right = [
-        _right_by_class_scores(
-            classifier, run.filter(pc.and_(pc.equal(run["repeat"], repeat), pc.equal(run["fold"], fold)))
-        )
+    answered = [
+        _by_class_scores(classifier, run.filter(pc.and_(pc.equal(run["repeat"], repeat), pc.equal(run["fold"], fold))))
         for repeat, fold in trainings
     ]
-    return Value(float(np.concatenate(right).mean()))
+    return _accuracy(pa.concat_tables(answered))
 
 
-def _right_by_class_scores(classifier: str, run: pa.Table) -> npt.NDArray[np.bool_]:
+def _by_class_scores(classifier: str, run: pa.Table) -> pa.Table:
     fitted, tested = _part(run, "validation"), _part(run, "test")
     labels = fitted["labels"][0].as_py()
     # A class without a validation example cannot be fitted, and is never the answer.
@@ -111,7 +110,7 @@ def _right_by_class_scores(classifier: str, run: pa.Table) -> npt.NDArray[np.boo
     answer = fit_predict(spec, spec.grid[0], scores, classes, tested_scores, seed=0)
     columns = np.zeros((len(answer), len(labels)))
     columns[:, [labels.index(label) for label in present]] = answer
-    return _right(tested, columns)
+    return _answered(tested, columns)
 
 
 def _part(run: pa.Table, part: str) -> pa.Table:
@@ -122,10 +121,17 @@ def _probabilities(run: pa.Table) -> npt.NDArray[np.float32]:
     return np.array(run["probabilities"].to_pylist(), np.float32)
 
 
-def _right(run: pa.Table, probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
-    labels = np.array(run["labels"][0].as_py())
-    right: npt.NDArray[np.bool_] = labels[probabilities.argmax(axis=1)] == np.array(run["label"].to_pylist())
-    return right
+def _answered(tested: pa.Table, probabilities: npt.NDArray[np.floating[Any]]) -> pa.Table:
+    """The tested examples with the most probable label as what is predicted."""
+    predicted = np.array(tested["labels"][0].as_py())[probabilities.argmax(axis=1)]
+    place = tested.schema.get_field_index("predicted")
+    return tested.set_column(place, tested.schema.field(place), pa.array(predicted, pa.string()))
+
+
+def _accuracy(answered: pa.Table) -> Value:
+    _, confusion_SKK = confusions_by(answered, "speaker", answered["labels"][0].as_py())
+    interval = speaker_interval(confusion_SKK, accuracy) or (None, None)
+    return Value(float(accuracy(confusion_SKK.sum(axis=0))), None, *interval)
 
 
 STANFORD = Experiment(

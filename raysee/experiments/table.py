@@ -89,11 +89,9 @@ def as_text(lines: Sequence[Line], notes: dict[str, str]) -> str:
 def _cells(line: Line, used: Sequence[str]) -> tuple[str, ...]:
     marks = "".join(f"[{used.index(key) + 1}]" for key in line.claim.notes if key in used)
     value, published = line.value, line.claim.published
-    pooled = ""
-    if value is not None and value.pooled is not None:
-        pooled = _f(line, value.pooled)
-        if value.low is not None and value.high is not None:
-            pooled += f" ({100 * value.low:.1f} to {100 * value.high:.1f})"
+    pooled = "" if value is None or value.pooled is None else _f(line, value.pooled)
+    if value is not None and value.low is not None and value.high is not None:
+        pooled = f"{pooled} ({100 * value.low:.1f} to {100 * value.high:.1f})".strip()
     return (
         line.config.corpus,
         f"{line.claim.what}{marks}",

@@ -1,5 +1,7 @@
 """What the experiments plan, without training anything."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,9 +9,10 @@ import pytest
 from raysee import schema
 from raysee.corpora import CORPORA
 from raysee.errors import ConfigurationError
+from raysee.evaluation.metrics import summarise
 from raysee.evaluation.protocols import protocol
 from raysee.experiments import EXPERIMENTS, Choice, Derived, Run, experiment
-from raysee.experiments.readings import READINGS, Value
+from raysee.experiments.readings import CONDITIONS, READINGS, Outcome, Value
 from raysee.experiments.stanford2015 import class_score_accuracy, together_accuracy
 from raysee.experiments.table import Line, as_text, to_table
 from raysee.models import published
@@ -97,13 +100,20 @@ def test_what_needs_enterface_is_left_out_without_it() -> None:
     assert (run.config.corpora, run.config.augmented) == (("enterface",), "chunks64-augmented")
 
 
-def examples(probabilities: list[list[float]], labels: list[str], part: str = "test", first: int = 0) -> pa.Table:
+def examples(
+    probabilities: list[list[float]],
+    labels: list[str],
+    part: str = "test",
+    first: int = 0,
+    speakers: Sequence[str] = ("s",),
+) -> pa.Table:
+    """Examples of these speakers in turn."""
     rows = [
         {
             "example": first + number,
             "part": part,
             "clip_id": "a",
-            "speaker": "s",
+            "speaker": speakers[number % len(speakers)],
             "repeat": 0,
             "fold": 0,
             "speaker_heard": True,
@@ -122,6 +132,49 @@ def test_an_ensemble_is_the_mean_whatever_the_order_of_the_rows() -> None:
     other = examples([[0.2, 0.8], [0.7, 0.3], [0.4, 0.6]], ["anger", "anger", "fear"])
     assert together_accuracy([one, other.take([2, 0, 1])]).value == 1.0
     assert together_accuracy([one, one]).value == pytest.approx(2 / 3)
+
+
+def test_derived_accuracies_have_an_interval_over_speakers() -> None:
+    """One is right and one is wrong: of four draws of two, one is the former twice and one the latter."""
+    run = examples([[0.9, 0.1], [0.9, 0.1]] * 20, ["anger", "fear"] * 20, speakers="xy")
+    assert together_accuracy([run]) == Value(1 / 2, None, 0, 1)
+    assert together_accuracy([examples([[0.9, 0.1]], ["anger"])]) == Value(1), "of one speaker there is none"
+    fitted = examples([[0.9, 0.1], [0.1, 0.9]] * 20, ["anger", "fear"] * 20, "validation", first=100)
+    assert class_score_accuracy("softmax", [pa.concat_tables([run, fitted])]) == Value(1 / 2, None, 0, 1)
+
+
+def answered(*rows: tuple[str, bool | None, str, str]) -> Outcome:
+    """What a run says whose clips have this speaker, this sentence heard, and these labels, true and predicted."""
+    table = pa.Table.from_pylist(
+        [
+            {
+                "clip_id": f"{number}",
+                "speaker": speaker,
+                "repeat": 0,
+                "fold": 0,
+                "speaker_heard": True,
+                "sentence_heard": heard,
+                "label": label,
+                "predicted": predicted,
+                "labels": ["anger", "fear"],
+                "probabilities": [0.5, 0.5],
+            }
+            for number, (speaker, heard, label, predicted) in enumerate(rows)
+        ],
+        schema=schema.PREDICTIONS,
+    )
+    return Outcome(summarise(table, ["anger", "fear"]), None, [])
+
+
+def test_accuracies_are_read_with_their_interval() -> None:
+    """x has everything right and y nothing; of an unheard sentence there is x alone."""
+    outcome = answered(("x", True, "anger", "anger"), ("y", True, "anger", "fear"), ("x", False, "fear", "fear"))
+    assert READINGS["accuracy"](outcome) == Value(pytest.approx(2 / 3), None, 0, 1)
+    assert READINGS["example accuracy"](outcome) == READINGS["accuracy"](outcome), "a clip is an example"
+    heard, unheard, *_ = CONDITIONS
+    assert READINGS[f"accuracy, {heard}"](outcome) == Value(1 / 2, None, 0, 1)
+    assert READINGS[f"example accuracy, {unheard}"](outcome) == Value(1)
+    assert READINGS["UAR"](outcome).low == 0
 
 
 @pytest.mark.parametrize("classifier", ["naive-bayes", "softmax", "lda", "qda", "gmm"])
@@ -144,21 +197,29 @@ def test_the_table_as_text_and_as_rows() -> None:
     runs = EXPERIMENTS["mlp-vs-cnn"].plan(["ravdess"], Choice(columns=("MLP",)))
     (run, _) = runs
     assert isinstance(run, Run)
+    values = [Value(0.7), Value(0.5, None, 0.45, 0.55), Value(0.4, 0.41, 0.3, 0.5), Value(10.0)]
     lines = [
-        Line(run.config, claim, Value(*value), 1, 12.0, "file:///run")
-        for claim, value in zip(run.claims, [(0.7,), (0.5,), (0.4, 0.41, 0.3, 0.5), (10.0,)], strict=True)
+        Line(run.config, claim, value, 1, 12.0, "file:///run") for claim, value in zip(run.claims, values, strict=True)
     ]
     lines.append(Line(run.config, run.claims[1], None, 0, 0.0, "", "owed: no clips"))
     text = as_text(lines, EXPERIMENTS["mlp-vs-cnn"].notes)
     assert "63.0 %" in text
     assert "50.0 %" in text
-    assert "-13.0" in text
+    assert "-13.0       (45.0 to 55.0)" in text
     assert "41.0 % (30.0 to 50.0)" in text
     assert "27.4 s" in text
     assert "owed: no clips" in text
     assert text.splitlines()[-5].startswith("[1] ")
     rows = to_table("mlp-vs-cnn", lines)
     assert rows["ours"].to_pylist() == [0.7, 0.5, 0.4, 10.0, None]
+    assert rows["pooled"].to_pylist() == [None, None, 0.41, None, None]
+    assert list(zip(rows["low"].to_pylist(), rows["high"].to_pylist(), strict=True)) == [
+        (None, None),
+        (0.45, 0.55),
+        (0.3, 0.5),
+        (None, None),
+        (None, None),
+    ]
 
 
 def test_derived_figures_train_nothing_of_their_own() -> None:

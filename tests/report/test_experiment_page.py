@@ -94,6 +94,15 @@ def test_ours_stands_beside_the_published_figure_with_its_interval_in_text_and_d
     assert html.count('class="bar') == 1
 
 
+def test_an_accuracy_has_its_interval_in_the_table_and_in_the_chart(root: str, read: Read, drawn: Drawn) -> None:
+    place, _ = trained(root)
+    run, _ = planned("mlp-vs-cnn", ["ravdess", "ravdess_song"], "MLP")
+    html = read("mlp-vs-cnn", lines_of(run, place, None, Value(0.6, None, 0.55, 0.66), None, None))
+    assert "63.0 % 60.0 % -3.0 55.0 to 66.0" in text_of(html)
+    assert '<i style="margin-left: 55.0%; width: 11.0%"></i><u style="left: 60.0%"></u>' in html
+    assert "random quarter 60.0 % 55.0 to 66.0 published 63.0 %" in text_of(html)
+
+
 def test_a_time_is_in_seconds_and_not_drawn(root: str, read: Read, drawn: Drawn) -> None:
     place, _ = trained(root)
     run, _ = planned("mlp-vs-cnn", ["ravdess"], "MLP")

@@ -127,11 +127,24 @@ def test_the_numbers_of_a_training_are_those_of_its_receipt(tmp_path: pathlib.Pa
     assert summary.uar_interval is not None
     low, high = map(percent, summary.uar_interval)
     assert f"UAR, pooled {percent(summary.uar_pooled)} % 95 % over speakers {low} to {high} %" in text
+    assert summary.accuracy_interval is not None
+    low, high = map(percent, summary.accuracy_interval)
+    assert f"accuracy {percent(summary.accuracy)} %, {low} to {high} % over speakers" in text
     assert f"macro F1 {percent(summary.macro_f1)} % calibration error {percent(summary.ece)} %" in text
     assert "calibrated on" not in text, "the folds have no temperatures"
     assert "learning Adam at 0.0001, batches of 32" in text
     assert "By what was heard" not in text, "nobody was heard under this protocol"
     assert "float32, 4 epochs, 2 repeats" in text
+
+
+def test_a_run_of_an_earlier_version_has_no_interval_of_its_accuracy(
+    tmp_path: pathlib.Path, read: Read, drawn: Drawn
+) -> None:
+    place, summary = trained(a_lake(tmp_path))
+    earlier = summary._asdict()
+    del earlier["accuracy_interval"]
+    changed(place, metrics=earlier)
+    assert f"accuracy {percent(summary.accuracy)} % macro F1" in text_of(read(place))
 
 
 def test_the_calibrated_error_stands_beside_the_other(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
@@ -163,6 +176,9 @@ def test_figures_by_what_was_heard_are_those_of_its_clips(tmp_path: pathlib.Path
     for condition, clips in (("heard", 24), ("unheard", 48)):
         share = percent(right[condition == "heard"] / clips)
         assert f" speaker {condition}, sentence heard {clips} {share} {share} " in text
+    unheard = summarise(said, ["anger", "neutral", "sadness"]).uar_by_heard["speaker unheard, sentence heard"]
+    low, high = percent(unheard["accuracy_low"]), percent(unheard["accuracy_high"])
+    assert f"speaker unheard, sentence heard 48 {share} {share} {low} to {high} " in text, "of two speakers"
 
 
 def test_speakers_and_answers_are_drawn_as_they_were_predicted(
