@@ -71,6 +71,7 @@ def _accuracy_where(condition: str) -> Callable[[Summary], Value]:
     return read
 
 
+IN_SECONDS = ("training seconds", "seconds an epoch")
 #: The figures by name; an example is a window, chunk or spectrogram, where a network sees these.
 READINGS: dict[str, Reading] = {
     "UAR": _of_clips(_uar),
@@ -79,6 +80,7 @@ READINGS: dict[str, Reading] = {
     "example accuracy": _of_examples(_accuracy),
     "training accuracy": _of_folds(lambda fold: fold.curve[-1].train_accuracy),
     "training seconds": _of_folds(lambda fold: fold.wall_s),
+    "seconds an epoch": _of_folds(lambda fold: fold.wall_s / len(fold.curve)),
     **{f"accuracy, {condition}": _of_clips(_accuracy_where(condition)) for condition in CONDITIONS},
     **{f"example accuracy, {condition}": _of_examples(_accuracy_where(condition)) for condition in CONDITIONS},
 }

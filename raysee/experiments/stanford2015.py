@@ -14,6 +14,7 @@ from raysee.corpora import CORPORA
 from raysee.errors import ConfigurationError
 from raysee.evaluation.intervals import accuracy, speaker_interval
 from raysee.evaluation.metrics import confusions_by
+from raysee.evaluation.protocols import protocol
 from raysee.experiments.experiment import Choice, Claim, Derived, Experiment, Run
 from raysee.experiments.readings import Value
 from raysee.models import CLASSIFIERS, published
@@ -26,7 +27,12 @@ _MODELS = {
     **{name: f"stanford-{name.lower()}" for name in ("S1", "S2", "S3", "S4", "R1", "R2", "R3", "R4", "R5", "R6")},
     **{"SVM": "svm", "softmax": "softmax", "FC2": "fc2", "FC3": "fc3"},
 }
+_CORPORA = ("emodb", "savee", "enterface")
+_ALONE = ("enterface",)  # that R7 and the LSTM are of
+#: Footnotes of models beside that on the data.
+_NOTES = {"S2": ("S2", "no validation"), "R1": ("no validation",), "R3": ("R3",)}
 _AUGMENTED = "R7"
+_NO_ENTERFACE = "it is of enterface alone, which is none of the corpora here: see `raysee manifest` and --corpora."
 _SEQUENCES = {"LSTM": "chunk-lstm", "CNN-LSTM": "cnn-lstm", "CNN-BLSTM": "cnn-blstm"}
 _ON_CLASS_SCORES = ("naive-bayes", "softmax", "lda", "qda", "gmm")
 _ENSEMBLES = "ER2"
@@ -39,27 +45,34 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
     runs: list[Run | Derived] = []
     for column in wanted:
         if column in _MODELS:
-            claims = [Claim(column, "example accuracy", STANFORD_2015[column], ("data",))]
+            config = together(_MODELS[column])
+            claims = [_by_chunk(column, column, "data", *_NOTES.get(column, ()))]
             if column == "R1":
-                claims.append(Claim("ER1: R1 averaged over time", "accuracy", STANFORD_2015["ER1"], ("data",)))
-            runs.append(Run(together(_MODELS[column]), tuple(claims)))
+                # Where whole clips are split, all of a clip's chunks are tested and averaged.
+                notes = ("data", *(["ER1"] if protocol(config.protocol).split == "example" else []))
+                claims.append(Claim("ER1: R1 averaged over time", "accuracy", STANFORD_2015["ER1"], notes, _CORPORA))
+            runs.append(Run(config, tuple(claims)))
         elif column in _SEQUENCES:
-            alone = ("enterface",) if "enterface" in corpora else corpora
-            claim = Claim(f"{column}, files", "accuracy", STANFORD_2015.get(column), ("LSTM",))
-            runs.append(Run(_configure(choice, alone, _SEQUENCES[column]), (claim,)))
-        elif column == _AUGMENTED and "enterface" in corpora:
-            config = _configure(choice, ("enterface",), _MODELS["R1"], "chunks64-augmented")
-            runs.append(Run(config, (Claim("R7", "example accuracy", STANFORD_2015["R7"], ("R7",)),)))
+            config = _configure(choice, _ALONE if "enterface" in corpora else corpora, _SEQUENCES[column])
+            claim = Claim(f"{column}, files", "accuracy", STANFORD_2015.get(column), ("LSTM",), _ALONE)
+            runs.append(Run(config, (claim,)))
+        elif column == _AUGMENTED:
+            config = _configure(choice, _ALONE, _MODELS["R1"], "chunks64-augmented")
+            claim = Claim("R7", "example accuracy", STANFORD_2015["R7"], ("R7",), _ALONE)
+            runs.append(Run(config, (claim,), "" if "enterface" in corpora else _NO_ENTERFACE))
     r1, r3 = together(_MODELS["R1"]), together(_MODELS["R3"])
     if _ENSEMBLES in wanted:
-        claim = Claim("ER2: R1 and R3", "example accuracy", STANFORD_2015["ER2"], ("data",))
-        runs.append(Derived((r1, r3), together_accuracy, claim))
+        runs.append(Derived((r1, r3), together_accuracy, _by_chunk("ER2: R1 and R3", "ER2", "data", "R3")))
     for name in _ON_CLASS_SCORES:
         column = f"R1+{name}"
         if column in wanted:
-            claim = Claim(f"{name} on R1's class scores", "example accuracy", STANFORD_2015[column], ("class scores",))
+            claim = _by_chunk(f"{name} on R1's class scores", column, "class scores")
             runs.append(Derived((r1,), functools.partial(class_score_accuracy, name), claim))
     return runs
+
+
+def _by_chunk(what: str, column: str, *notes: str) -> Claim:
+    return Claim(what, "example accuracy", STANFORD_2015[column], notes, _CORPORA)
 
 
 def _configure(choice: Choice, corpora: Sequence[str], model: str, augmented: str = "") -> RunConfig:
@@ -137,7 +150,7 @@ def _accuracy(answered: pa.Table) -> Value:
 STANFORD = Experiment(
     title="CNNs, LSTMs and classifiers on chunks of half a second: accuracy by chunk",
     source="a student report of 2015",
-    corpora=("emodb", "savee", "enterface"),
+    corpora=_CORPORA,
     columns=(*_MODELS, _AUGMENTED, *_SEQUENCES, _ENSEMBLES, *(f"R1+{name}" for name in _ON_CLASS_SCORES)),
     plan=plan,
     notes=STANFORD_NOTES,

@@ -70,8 +70,9 @@ class Row:
 
     @property
     def comparable(self) -> bool:
-        """Whether a published figure may be held against ours: not against those of a voice or network of ours."""
-        return self.run is not None and not self.run.synthetic and not self.run.debug
+        """Whether a published figure may be held against ours: not against those of a voice or network of raysee's own,
+        nor of other corpora."""
+        return self.run is not None and not self.run.synthetic and not self.line.incomparable
 
     @property
     def epochs(self) -> int | None:
@@ -100,9 +101,10 @@ class Cells(NamedTuple):
     human: float | None
 
 
-def write_experiment(root: str, name: str, lines: Sequence[Line], uri: str) -> str:
+def write_experiment(root: str, name: str, lines: Sequence[Line], uri: str, *, left_out: str = "") -> str:
     """Draw the experiment `name` as `lines` of runs of the lake `root` have it, and return the URI of the page, `uri`.
 
+    `left_out` is a sentence about the corpora that are not in the lines, if any.
     Whether a run's sound is synthetic stands in its receipt, and before it is finished in those of its features.
     Raises ConfigurationError for an unknown experiment.
     """
@@ -114,6 +116,7 @@ def write_experiment(root: str, name: str, lines: Sequence[Line], uri: str) -> s
         "experiment.html",
         command=f"raysee reproduce {name}",
         experiment=told,
+        left_out=left_out,
         rows=rows,
         trainings=[list(same) for _, same in itertools.groupby(rows, _training)],
         runs=list(runs.values()),

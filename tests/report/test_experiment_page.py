@@ -105,7 +105,7 @@ def test_an_accuracy_has_its_interval_in_the_table_and_in_the_chart(root: str, r
 
 def test_a_time_is_in_seconds_and_not_drawn(root: str, read: Read, drawn: Drawn) -> None:
     place, _ = trained(root)
-    run, _ = planned("mlp-vs-cnn", ["ravdess"], "MLP")
+    run, _ = planned("mlp-vs-cnn", ["ravdess", "ravdess_song"], "MLP")
     last = lines_of(run, place, None, None, None, Value(10.0))[-1]
     html = read("mlp-vs-cnn", [last])
     assert "27.4 s 10.0 s -17.4 s" in text_of(html)
@@ -203,10 +203,11 @@ def test_table_3_is_a_matrix_of_corpora_and_columns(root: str, read: Read, drawn
 
 def test_accuracies_are_charted_by_split_and_leaks_are_red(root: str, read: Read, drawn: Drawn) -> None:
     place, _ = trained(root)
-    leaky, clean = planned("mlp-vs-cnn", ["ravdess"], "MLP")
-    later, _ = planned("mlp-vs-cnn", ["ravdess"], "CNN")
+    both = ["ravdess", "ravdess_song"]
+    leaky, clean = planned("mlp-vs-cnn", both, "MLP")
+    later, _ = planned("mlp-vs-cnn", both, "CNN")
     lines = lines_of(leaky, place, Value(0.9), Value(0.81), Value(0.82), Value(3.0))
-    lines += lines_of(clean, place, Value(0.7), Value(0.42), None, None) + lines_of(later, "", *[None] * 4)
+    lines += lines_of(clean, place, Value(0.7), Value(0.42), None, None) + lines_of(later, "", *[None] * 5)
     html = read("mlp-vs-cnn", lines)
     (chart,) = re.findall(r"In a chart</h2>(.*?)<h2", html)
     assert re.findall(r"<th [^>]*>(.*?)</th>", chart) == ["MLP"], "nothing is there of the CNN"
@@ -214,6 +215,23 @@ def test_accuracies_are_charted_by_split_and_leaks_are_red(root: str, read: Read
     bars = re.findall(r'class="(bar[^"]*)"><i style="width: (\S+)%">', chart)
     assert bars == [("bar leaky", "81.0"), ("bar", "42.0")]
     assert "mlp-vs-cnn - leaks speakers and sentences" in html
+
+
+def test_a_figure_of_other_corpora_is_shown_and_not_held_against_ours(root: str, read: Read, drawn: Drawn) -> None:
+    place, _ = trained(root)
+    run, _ = planned("mlp-vs-cnn", ["ravdess"], "MLP")
+    html = read("mlp-vs-cnn", lines_of(run, place, Value(0.9), Value(0.81), None, None))
+    assert "63.0 % of ravdess, ravdess_song 81.0 % other corpora" in text_of(html)
+    assert "81.0 % published 63.0 % of ravdess, ravdess_song" in text_of(html)
+    assert '<b style="left' not in html, "no tick"
+
+
+def test_corpora_that_are_left_out_are_named(root: str, tmp_path: pathlib.Path) -> None:
+    (run,) = planned("keesing2020", ["emodb"], "A1")
+    for sentence in ("", "Left out by --corpora: cafe."):
+        uri = write_experiment(root, "keesing2020", lines_of(run, "", None), str(tmp_path / "page"), left_out=sentence)
+        page = storage.read_bytes(uri).decode()
+        assert (">corpora<" in page, sentence in page) == (bool(sentence), True)
 
 
 def test_alexnet_is_charted_by_condition(root: str, read: Read, drawn: Drawn) -> None:
