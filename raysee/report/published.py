@@ -162,7 +162,7 @@ STANFORD_NOTES: dict[str, str] = {
     "LSTM": "By file, on 1,250 files of eNTERFACE'05 alone, six emotions (section 3.3); the CNNs' figures are by "
     "chunk on three corpora and seven classes. The report compares the two.",
     "class scores": "Which of R1's scores the classifiers of Table 3 were fitted on, is not said.",
-    "R3": "By its name R3 has layers of 16 and 32 filters, by Table 4 one layer; raysee's has both.",
+    "R3": "By its name R3 has layers of 16 and 32 filters, by Table 4 one layer; raysee's has two.",
     "S2": "Table 2 names S2 (36.4 %) the best network with square filters; in Table 4 that is S4 (36.8 %).",
     "no validation": "Table 2 has no validation accuracy for S2 and R1, and what had no validation part was split "
     "70/30 (section 2): the report seems to have trained these two on 70 %. raysee's split by chunk is 60/20/20 for "

@@ -18,6 +18,7 @@ from raysee.distributed.reproduce import left_out, place_of_table, plan_experime
 from raysee.errors import ConfigurationError, MissingError
 from raysee.experiments import EXPERIMENTS, Choice, Claim, Experiment, Run
 from raysee.experiments.table import Line
+from raysee.report import first_layer
 from raysee.synthesis.layouts.emodb import emodb_clips
 from raysee.synthesis.layouts.layout import Layout
 from raysee.synthesis.trees import write_layout
@@ -77,6 +78,15 @@ def test_a_table_of_everything(undisturbed: list[Line], listed: pathlib.Path) ->
         assert receipt is not None
         assert line.value is not None
         assert line.value.value == receipt.details["example_metrics"]["accuracy"]
+
+
+def test_the_first_training_of_a_network_keeps_its_first_layer(undisturbed: list[Line]) -> None:
+    """As large as it was built, 26 features wide; a support vector machine has none."""
+    kept = [first_layer.kept(line.place) for line in undisturbed]
+    assert [None if weight is None else weight.shape[1:] for weight in kept] == [(26,), None]
+    folds = storage.join(undisturbed[0].place, "folds")
+    with_layer = [name for name in storage.names(folds) if len(storage.names(storage.join(folds, name))) > 3]
+    assert with_layer == ["repeat-0-fold-00"]
 
 
 def test_a_table_of_nothing_owes_everything_and_writes_nothing(lake: str) -> None:
@@ -201,7 +211,8 @@ def test_a_missing_extra_is_owed_in_one_line(lake: str) -> None:
         )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert 'owed: The features is09 are made by openSMILE, which is not installed: pip install "raysee' in ended.stdout
-    assert written(lake, "keesing2020")["ours"].to_pylist() == [None]
+    table = written(lake, "keesing2020")
+    assert (table["what"].to_pylist(), table["ours"].to_pylist()) == (["SVM", "Human"], [None, None])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import torch
 
 from raysee import receipts, schema, storage
 from raysee.config import RunConfig
@@ -18,7 +19,7 @@ from raysee.evaluation.protocols import PROTOCOLS
 from raysee.features import FEATURES
 from raysee.models import MODELS
 from raysee.receipts import Receipt
-from raysee.report import figures, training
+from raysee.report import figures, first_layer, training
 from raysee.report.figures import Picture
 from raysee.report.page import write_report
 from raysee.report.published import BADSHAH_LABELS
@@ -208,6 +209,17 @@ def test_the_filters_are_those_of_the_delivered_network(tmp_path: pathlib.Path, 
     save(place, network.state_dict(), card.model_copy(update={"front_end_fingerprint": "other"}))
     assert "First layer" not in read(place)
     assert len(drawn["filters"]) == 1
+
+
+def test_a_run_that_delivers_no_model_shows_the_first_layer_that_it_kept(
+    tmp_path: pathlib.Path, read: Read, drawn: Drawn
+) -> None:
+    place, _ = trained(a_lake(tmp_path))
+    changed(place, deliver=False)
+    first_layer.keep(f"{place}/folds/repeat-0-fold-00", {"output.weight": torch.eye(3)})
+    assert "Filters of the first layer of the first fold's network" in text_of(read(place))
+    (((weight,), _),) = drawn["filters"]
+    assert weight.tolist() == torch.eye(3).tolist()
 
 
 def test_spectrograms_stand_beside_the_published_ones_in_the_order_of_the_labels(
