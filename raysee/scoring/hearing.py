@@ -13,7 +13,7 @@ from raysee.audio.measure import level_dbfs
 from raysee.audio.segments import FRAME_S, Segment, SegmentConfig, Segmenter
 from raysee.audio.stream import Call
 from raysee.config import ScoreConfig
-from raysee.errors import AudioError
+from raysee.errors import AudioError, RayseeError
 from raysee.scoring import summary
 from raysee.scoring.roles import is_scored, roles
 from raysee.scoring.scorer import Scorer
@@ -27,6 +27,10 @@ UTTERANCE_S = 60.0  # of a recording that is said to be one utterance, at most: 
 
 _SHORTEST_S = 0.1  # of a segment; below it there is nothing to hear, and some front-ends have no frame
 _FULL_SCALE = 0.999
+
+
+class Unanswered(Exception):
+    """The model broke, which says nothing of the recordings that it was asked about."""
 
 
 class Channel:
@@ -73,14 +77,22 @@ class Channel:
 
 
 def ask(channels: Iterable[Channel], scorer: Scorer, watch: Stopwatch) -> None:
-    """Let the model answer for all segments of these channels that it was not asked for, in common batches."""
+    """Let the model answer for all segments of these channels that it was not asked for, in common batches.
+
+    Raises Unanswered from whatever the model raises, but for a RayseeError, which comes out as it is.
+    """
     taken = [channel.take() for channel in channels]
     rows = [row for its_rows, _ in taken for row in its_rows]
     features = [one for _, its_features in taken for one in its_features]
     if not rows:
         return
     with watch.of("model"):
-        answers = scorer.predict(features)
+        try:
+            answers = scorer.predict(features)
+        except RayseeError:
+            raise
+        except Exception as error:
+            raise Unanswered(f"{len(features)} segments") from error
     for row, probabilities in zip(rows, answers, strict=True):
         row["probabilities"] = probabilities
         row.update(summary.answer(scorer.card.labels, probabilities, scorer.config.abstain))

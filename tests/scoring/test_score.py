@@ -17,11 +17,12 @@ from raysee.audio.resample import resample
 from raysee.audio.segments import FRAME_S
 from raysee.audio.speech import ENERGY, NONE
 from raysee.config import Channel, RunConfig, ScoreConfig
-from raysee.errors import MissingError
+from raysee.errors import ConfigurationError, MissingError
 from raysee.evaluation.protocols import PROTOCOLS
 from raysee.features import FEATURES
 from raysee.models import MODELS
 from raysee.scoring import ledger
+from raysee.scoring.hearing import Unanswered
 from raysee.scoring.plan import plan
 from raysee.scoring.score import Scores, score
 from raysee.scoring.scorer import Scorer, predictor
@@ -332,6 +333,43 @@ def test_one_bad_file_costs_one_row() -> None:
     ids = [*scores.calls["key"].to_pylist(), *scores.rejects["id"].to_pylist()]
     assert len(set(ids)) == 5
     assert scores.unsettled == [scores.rejects["id"][2].as_py()], "only what the store did not give may come back"
+
+
+def test_what_nobody_has_foreseen_in_a_recording_costs_one_row_and_is_tried_again() -> None:
+    its = scorer()
+
+    class Odd(type(FRONT_END)):  # type: ignore[misc]
+        def __call__(self, samples: Samples) -> Any:
+            assert len(samples) < 6 * RATE_HZ
+            return super().__call__(samples)
+
+    odd = its._replace(front_end=Odd(**FRONT_END.model_dump()))
+    files = {"file:///a.wav": wav(speech(5)), "file:///b.wav": wav(speech(7)), "file:///c.wav": wav(speech(5))}
+    scores = run(files, odd)
+    assert scores.calls["uri"].to_pylist() == ["file:///a.wav", "file:///c.wav"]
+    (rejected,) = scores.rejects.to_pylist()
+    assert (rejected["uri"], rejected["error"]) == ("file:///b.wav", "AssertionError")
+    assert "test_score.py, line" in rejected["message"]
+    assert scores.unsettled == [rejected["id"]]
+
+
+@pytest.mark.parametrize("ask_at", [1, 256])
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(KeyError("a layer"), Unanswered), (ConfigurationError("another model"), ConfigurationError)],
+)
+def test_what_is_wrong_with_the_model_rejects_no_recording(
+    ask_at: int, error: Exception, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a long call is read, and at its end."""
+    monkeypatch.setattr("raysee.scoring.hearing.ASK_AT", ask_at)
+
+    def broken(features: object) -> Any:
+        raise error
+
+    sound = np.concatenate([speech(5), silence(60)])
+    with pytest.raises(raised):
+        run({"file:///a.wav": wav(sound)}, scorer()._replace(predict=broken))
 
 
 def test_no_calls_make_no_rows() -> None:
