@@ -17,6 +17,7 @@ from raysee.distributed.cluster import connect
 from raysee.distributed.pool import PoolConfig
 from raysee.distributed.shards import CPUS_PER_SHARD, Part, Shard, ShardResult, run_shards
 from raysee.errors import ConfigurationError
+from raysee.features import front_end
 from raysee.lock import Lock
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
@@ -146,7 +147,7 @@ def _run(
         work=batch.work,
         notes=batch.begun,
         json_below=join(contact_lens.FOLDER, batch.partition) if batch.json_files else "",
-        actors=pool.start(model, models, config) if models.actors else (),
+        actors=pool.start(model, card.fingerprint, models, config) if models.actors else (),
     )
     total = run_shards(
         {to: batch.work},
@@ -253,9 +254,12 @@ def _score_shard(
     json_below: str,
     actors: Sequence[Any],
 ) -> list[ShardResult]:
-    scorer = _scorer(model, model_fingerprint, config)
+    torch.set_num_threads(1)
     if actors:
-        scorer = scorer._replace(predict=pool.asking(actors))
+        card = _card(model, model_fingerprint)
+        scorer = Scorer(pool.asking(actors), card, front_end(card.config.features), config)
+    else:
+        scorer = _scorer(model, model_fingerprint, config)
     with deaths.noted(join(shard.places[0], notes, f"{shard.name}.json"), open_each) as opening:
         scores = score_plan(shard.rows, work, scorer, opening)
     if json_below:
@@ -279,7 +283,9 @@ def _score_shard(
 
 @functools.lru_cache(maxsize=1)
 def _scorer(model: str, model_fingerprint: str, config: ScoreConfig) -> Scorer:
-    """The model, read once in each worker process; `model_fingerprint` tells it from what lay there before."""
-    torch.set_num_threads(1)
-    network, card, front_end = load(model)
-    return Scorer(predictor(network, card, config), card, front_end, config)
+    """The model, read once in each worker process, and that with which the night began."""
+    network, card, its_front_end = load(model, model_fingerprint)
+    return Scorer(predictor(network, card, config), card, its_front_end, config)
+
+
+_card = functools.lru_cache(maxsize=1)(load_card)  # all that a worker needs where the model is in actors
