@@ -121,6 +121,8 @@ def _say_night(stage: Stage) -> None:
     say(f"  {details['audio_s'] / 3600:.2f} hours of audio; channels: {counts(details.get('channels', {})) or 'none'}")
     if details.get("unscored"):
         say(f"  listened to, emotions not looked for: {counts(details['unscored'])}")
+    if details.get("cut_short"):
+        say(f"  cut short, and closed for this start: {details['cut_short']['left']} of its calls are left to it")
     for warning in details["warnings"].values():
         say(f"  warning: {warning}")
     say(f"  {stage.place}")
