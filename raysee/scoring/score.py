@@ -38,9 +38,10 @@ def score(plan: pa.Table, work: str, scorer: Scorer, open_each: OpenEach) -> Sco
     Only an AudioError settles it. What the store does not give, and what breaks in hearing a recording though nobody
     has foreseen it, is tried again by the next start; what is wrong with the model, the configuration or the machine is
     raised, because it would reject every recording alike.
-    `work` is written beside each row, and says what scored it. A call is worked on while it is read: of its samples one
-    block of 30 s and the last 22 s are held, whatever its length. A model that standardises by speaker keeps the
-    features of a whole call, 60 MiB an hour of speech in log-mels.
+    `work` is written beside each row, and says what scored it. A call is worked on while it is read. Of its samples one
+    block of 30 s and the last 22 s are held, whatever its length, and of each channel the features of 256 segments, or
+    512 while it is not certain that it may be heard: 36 MiB each 256 in log-mels. A model that standardises by speaker
+    keeps those of a whole call, 60 MiB an hour of speech.
     """
     segments: list[_Row] = []
     calls: list[_Row] = []

@@ -21,7 +21,7 @@ from raysee.errors import ConfigurationError, MissingError
 from raysee.evaluation.protocols import PROTOCOLS
 from raysee.features import FEATURES
 from raysee.models import MODELS
-from raysee.scoring import ledger
+from raysee.scoring import hearing, ledger
 from raysee.scoring.hearing import Unanswered
 from raysee.scoring.plan import plan
 from raysee.scoring.score import Scores, score
@@ -503,6 +503,36 @@ def test_one_sound_in_two_channels_is_everybody(
     assert (call_row["role"], call_row["scored"], call_row["channel"]) == (role, bool(alone), 0)
     assert len(segments) == (call_row["num_segments"] if alone else 0)
     assert call_row["talk_s"] > 15
+
+
+@pytest.mark.parametrize(("alone", "then"), [((), "one"), (("caller",), "one"), ((), "two")])
+def test_one_sound_in_two_channels_needs_no_more_memory_the_longer_it_is(
+    alone: tuple[str, ...], then: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nobody may be heard, and where two people come only when it was decided that it is one sound."""
+    monkeypatch.setattr("raysee.scoring.hearing.ASK_AT", 4)
+    monkeypatch.setattr("raysee.scoring.hearing.MOST_WAITING", 8)
+    most, asked = [0], []
+    add = hearing.Channel.add
+
+    def added(channel: hearing.Channel, *args: Any) -> None:
+        add(channel, *args)
+        most.append(channel.num_waiting)
+
+    monkeypatch.setattr(hearing.Channel, "add", added)
+    sound = np.concatenate([part for seed in range(60) for part in (speech(4, seed), silence(1))])
+    both = np.stack([sound, sound], axis=1)
+    if then == "two":
+        both = np.concatenate([both, np.stack([speech(200, 98), speech(200, 99)], axis=1)])
+    its = scorer(channels=(("caller", "customer"), alone) if alone else (("caller", "customer"),))
+    its = its._replace(predict=lambda features, answer=its.predict: asked.extend(features) or answer(features))
+    scores = run({"file:///a.wav": wav(both)}, its)
+    (call_row,) = scores.calls.to_pylist()
+    assert (call_row["scored"], "dual_mono" in call_row["flags"]) == (bool(alone), True)
+    assert call_row["talk_s"] == pytest.approx(len(both) / RATE_HZ - 60, rel=0.05)
+    assert scores.segments.num_rows == (call_row["num_segments"] if alone else 0)
+    assert bool(asked) == bool(alone), "the model hears nothing that may not be scored"
+    assert max(most) <= (4 if alone else 8) + 10, "a block of 30 s has 6 segments, and what was said at its end"
 
 
 def test_what_is_improbable_is_unsure() -> None:
