@@ -91,18 +91,13 @@ def rows(said: Sequence[Said]) -> list[dict[str, object]]:
     evaluation, found = said[0], []
     for one in said:
         shown = {"unit": "%", "clips": len(one.truth), "speakers": one.num_speakers}
-        uar = percent(balanced_accuracy_score(one.truth, one.labels))
+        uar = results.percent(balanced_accuracy_score(one.truth, one.labels))
         row = {"what": f"UAR of {one.who}", "value": uar, **shown}
         if one is not evaluation:
             row["remark"] = f"{int((one.labels == NO_SPEECH).sum())} without speech, which count as wrong"
-            row["says the same"] = percent(float((one.labels == evaluation.labels).mean()))
+            row["says the same"] = results.percent(float((one.labels == evaluation.labels).mean()))
         found.append(row)
     return found
-
-
-def percent(share: float) -> float:
-    """With one decimal."""
-    return round(100 * share, 1)
 
 
 if __name__ == "__main__":

@@ -97,15 +97,15 @@ def row(cell: dict[str, Any]) -> dict[str, Any]:
     return {
         "what": f"{'+'.join(cell['trained_on'])} -> {cell['tested']}, {len(cell['classes'])} classes of "
         f"{cell['scheme']}, {cell['model']} on {cell['features']}, {cell['protocol']}",
-        "value": in_percent(cell["uar"]),
+        "value": results.percent(cell["uar"]),
         "unit": "% UAR, pooled",
-        "spread": [in_percent(cell["low"]), in_percent(cell["high"])],
-        "within": in_percent(cell["within"]),
-        "within_spread": [in_percent(cell["within_low"]), in_percent(cell["within_high"])],
-        "gap": in_percent(cell["gap"]),
-        "gap_spread": [in_percent(cell["gap_low"]), in_percent(cell["gap_high"])],
+        "spread": [results.percent(cell["low"]), results.percent(cell["high"])],
+        "within": results.percent(cell["within"]),
+        "within_spread": [results.percent(cell["within_low"]), results.percent(cell["within_high"])],
+        "gap": results.percent(cell["gap"]),
+        "gap_spread": [results.percent(cell["gap_low"]), results.percent(cell["gap_high"])],
         "p": cell["p_value"],
-        "chance": in_percent(cell["chance"]),
+        "chance": results.percent(cell["chance"]),
         "protocol": cell["protocol"],
         "epochs": cell["epochs"],
         "speakers": cell["num_speakers"],
@@ -113,11 +113,6 @@ def row(cell: dict[str, Any]) -> dict[str, Any]:
         "training_s": round(cell["training_s"], 1),
         "remark": cell["remark"],
     }
-
-
-def in_percent(share: float | None) -> float | None:
-    """Of a share that may be missing."""
-    return None if share is None else round(100 * share, 1)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import results
 
 from raysee import storage
 from raysee.corpora.manifest import manifest
-from raysee.distributed.reproduce import reproduce
+from raysee.distributed.reproduce import left_out, reproduce
 from raysee.experiments import Choice, experiment
 from raysee.experiments.table import Line
 from raysee.report.experiment import write_experiment
@@ -57,7 +57,8 @@ def main() -> None:
             first_folds=first_folds,
             on_progress=lambda done, total, remark: print(f"  {done}/{total} {remark}", flush=True),
         )
-        write_experiment(root, name, lines, storage.join(root, "experiments", f"{name}-{choice.columns[0]}.html"))
+        page = storage.join(root, "experiments", f"{name}-{choice.columns[0]}.html")
+        write_experiment(root, name, lines, page, left_out=left_out(root, name, corpora))
         rows += [row(name, line) for line in lines if line.value is not None]
     results.write("experiments", rows, keep=True)
 
@@ -79,7 +80,7 @@ def row(name: str, line: Line) -> dict[str, Any]:
         "precision": line.config.training.precision,
         "repeats": line.config.repeats,
         "trainings": line.num_trainings,
-        "remark": line.remark,
+        "remark": ", ".join(filter(None, [line.remark, line.incomparable])),
     }
 
 

@@ -21,6 +21,7 @@ import librosa
 import numpy as np
 import pyarrow as pa
 import results
+import safetensors.torch
 import silero_vad
 import soundfile
 import torch
@@ -128,7 +129,7 @@ def untrained(place: str) -> str:
         corpora=[],
         synthetic=True,
         metrics={},
-        fingerprint="untrained",
+        fingerprint=cards.fingerprint_of(safetensors.torch.save(network.state_dict())),
         versions={},
         written_at="",
     )

@@ -50,6 +50,11 @@ def compared(
     }
 
 
+def percent(share: float | None) -> float | None:
+    """A share, or a difference of shares, in per cent with one decimal; None where there is none."""
+    return None if share is None else round(100 * share, 1)
+
+
 def real_data() -> str:
     """The folder with real recordings; the benchmark ends with a sentence where RAYSEE_REAL_DATA names none."""
     found = os.environ.get("RAYSEE_REAL_DATA")

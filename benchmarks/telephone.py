@@ -124,28 +124,23 @@ def row(
     if channel != "clean":
         found = compare(said["clean"][tested][0], table)
         beside = {
-            "trained_clean": in_percent(found.first_uar),
-            "gain": in_percent(found.difference),
-            "gain_spread": [in_percent(end) for end in found.interval],
+            "trained_clean": results.percent(found.first_uar),
+            "gain": results.percent(found.difference),
+            "gain_spread": [results.percent(end) for end in found.interval],
             "p": found.p_value,
         }
     return {
         "what": f"EMO-DB, {config.model} on {config.features}, strict, trained on {channel} sound, tested on {tested}",
-        "value": in_percent(figures.uar_pooled),
+        "value": results.percent(figures.uar_pooled),
         "unit": "% UAR, pooled",
-        "spread": [in_percent(end) for end in figures.uar_interval],
+        "spread": [results.percent(end) for end in figures.uar_interval],
         **beside,
-        "chance": in_percent(figures.chance),
+        "chance": results.percent(figures.chance),
         "speakers": figures.num_speakers,
         "clips": figures.num_clips,
         "epochs": config.training.epochs,
         "repeats": len(figures.uar_by_fold),
     }
-
-
-def in_percent(share: float) -> float:
-    """Of a share or a difference of shares."""
-    return round(100 * share, 1)
 
 
 if __name__ == "__main__":

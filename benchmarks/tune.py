@@ -26,8 +26,9 @@ from raysee.config import RunConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.cluster import connect
 from raysee.distributed.extract import extract
-from raysee.distributed.search import Plan, Progress, search, take_over
+from raysee.distributed.search import Plan, Progress, search
 from raysee.distributed.tune import tune
+from raysee.lock import Lock
 from raysee.models import published
 from raysee.models.spaces import Space, space_of
 from raysee.progress import quiet
@@ -80,19 +81,19 @@ def outer_rows(receipt: Receipt, place: str) -> list[dict[str, Any]]:
     return [
         {
             "what": f"EMO-DB, {MODEL} on {FEATURES}, tuned by {receipt.config['trials']} trials, {OUTER} outer folds",
-            "value": percent(found["second_uar"]),
+            "value": results.percent(found["second_uar"]),
             "unit": "% UAR, pooled",
-            "spread": [percent(end) for end in tuned["uar_interval"]],
+            "spread": [results.percent(end) for end in tuned["uar_interval"]],
             "peer": "untuned, on the same folds",
-            "peer_value": percent(found["first_uar"]),
-            "peer_spread": [percent(end) for end in details["untuned_metrics"]["uar_interval"]],
+            "peer_value": results.percent(found["first_uar"]),
+            "peer_spread": [results.percent(end) for end in details["untuned_metrics"]["uar_interval"]],
             "ratio": round(found["second_uar"] / found["first_uar"], 3),
-            "difference": percent(found["difference"]),
-            "difference_spread": [percent(end) for end in found["interval"]],
+            "difference": results.percent(found["difference"]),
+            "difference_spread": [results.percent(end) for end in found["interval"]],
             "p": round(found["p_value"], 4),
             "speakers": found["num_speakers"],
             "clips": found["num_clips"],
-            "believed": [percent(one) for one in believed],
+            "believed": [results.percent(one) for one in believed],
             "trials": {status: sum(one.status == status for one in trials) for status in ("finished", "stopped")},
             "failed": sum(one.status == "failed" for one in trials),
             "training_s": round(sum(one.wall_s for one in trials)),
@@ -100,11 +101,6 @@ def outer_rows(receipt: Receipt, place: str) -> list[dict[str, Any]]:
             "fingerprint": receipt.fingerprint,
         }
     ]
-
-
-def percent(share: float) -> float:
-    """With one decimal."""
-    return round(100 * share, 1)
 
 
 def overhead(lake: str, config: RunConfig, trials: int, epochs: int, repeats: int) -> list[dict[str, Any]]:
@@ -145,10 +141,11 @@ def through_tune(config: RunConfig, space: Space, trials: int, material: Materia
     """The trials of a search, and its seconds."""
     with tempfile.TemporaryDirectory() as folder:
         place = storage.normalise(folder)
-        plan = Plan(place, config, space, trials, None, 0, take_over(place))
-        began = time.perf_counter()
-        search(plan, "one", material, Progress(quiet, trials))
-        return read_trials(join(place, "folds", "one")), time.perf_counter() - began
+        with Lock(place) as lock:
+            plan = Plan(place, config, space, trials, None, 0, lock)
+            began = time.perf_counter()
+            search(plan, "one", material, Progress(quiet, trials))
+            return read_trials(join(place, "folds", "one")), time.perf_counter() - began
 
 
 def in_a_loop(config: RunConfig, trials: Sequence[Trial], material: Material) -> float:

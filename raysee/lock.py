@@ -32,7 +32,8 @@ class Lock:
     def __init__(self, place: str) -> None:
         self._uri = storage.join(place, NAME)
         self._place = place
-        self._told = {"token": uuid.uuid4().hex, "machine": _machine(), "pid": os.getpid(), "born": _born(os.getpid())}
+        self._token = uuid.uuid4().hex
+        self._told = {"token": self._token, "machine": _machine(), "pid": os.getpid(), "born": _born(os.getpid())}
         self._beat, self._lost = 0, False
         self._written = self._next()
         self._take()
@@ -71,6 +72,8 @@ class Lock:
             found = read_if_there(self._uri)
             if found is None:
                 continue  # it has just been released
+            if self._is_ours(found):
+                return
             holder = json.loads(found)
             alive = _is_alive(holder)
             if alive or (alive is None and seen is not None and found != seen):
@@ -90,11 +93,19 @@ class Lock:
             beat = self._next()
             try:
                 if not swap(self._uri, beat, self._written):
-                    self._lost = True
-                    return
+                    found = read_if_there(self._uri)
+                    if found is None or not self._is_ours(found):
+                        self._lost = True
+                        return
+                    beat = found
             except StorageError:
                 continue  # the store may answer the next time; until then the file stays as it is
             self._written = beat
+
+    def _is_ours(self, found: bytes) -> bool:
+        """Whether this start has written it: a store may do what it is asked and its answer be lost, and who asks again
+        is told that another was first."""
+        return self._token.encode() in found
 
 
 def _machine() -> str:

@@ -72,9 +72,8 @@ def read(place: str, name: str = NAME) -> Receipt | None:
     try:
         return Receipt.model_validate(json.loads(storage.read_bytes(uri)))
     except (ValidationError, ValueError) as error:
-        raise ConfigurationError(
-            f"{uri} is not a receipt of this version of raysee: run its stage again with --overwrite."
-        ) from error
+        again = "run its stage again with --overwrite" if name == NAME else "delete it and start its night again"
+        raise ConfigurationError(f"{uri} is not a receipt of this version of raysee: {again}.") from error
 
 
 def find(place: str, stage: str, digits: str, config: dict[str, Any]) -> Receipt | None:

@@ -91,10 +91,11 @@ REPRODUCTIONS = pa.schema(
         _required("protocol", pa.string()),
         _required("figure", pa.string()),
         pa.field("published", pa.float64()),
-        pa.field("ours", pa.float64()),  # null: owed, and `remark` says why
-        pa.field("pooled", pa.float64()),  # of a mean over folds: the same over all predictions at once,
-        pa.field("low", pa.float64()),  # and its 95 % interval over speakers
+        pa.field("ours", pa.float64()),  # null: owed, and `remark` says why, or only cited
+        pa.field("pooled", pa.float64()),  # of a mean over folds: the same over all predictions at once
+        pa.field("low", pa.float64()),  # the 95 % interval over speakers, of `pooled` where that is not null
         pa.field("high", pa.float64()),
+        _required("incomparable", pa.string()),  # why `published` may not be held against `ours`; empty: it may
         _required("repeats", pa.int32()),
         _required("epochs", pa.int32()),
         _required("num_trainings", pa.int32()),

@@ -164,6 +164,14 @@ def remove(uri: str) -> None:
         filesystem(uri).rm(path_of(uri), recursive=True)
 
 
+def remove_unfinished(folder: str) -> None:
+    """Delete what killed processes were writing below a folder where nobody writes now; S3 keeps no such thing."""
+    if not folder.startswith("s3://"):
+        with explained(folder):
+            for path in pathlib.Path(path_of(folder)).rglob(f".*{UNFINISHED}"):
+                path.unlink(missing_ok=True)
+
+
 def write_table(uri: str, table: pa.Table, schema: pa.Schema) -> None:
     """Write one Parquet file whole, after checking it against its schema.
 

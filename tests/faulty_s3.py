@@ -18,7 +18,8 @@ class Request(NamedTuple):
     times: int
 
 
-#: The fault of a request: "slow down", "reset", "truncate", "stall" or "deny"; "" is none.
+#: The fault of a request: "slow down", "reset", "truncate", "stall", "deny", or "lose", which does what is asked and
+#: resets instead of answering; "" is none.
 Fault = Callable[[Request], str]
 
 
@@ -68,9 +69,7 @@ class FaultyS3:
             if fault:
                 self.faults.append((fault, request))
         if fault == "reset":
-            client.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-            client.close_connection = True
-            client.connection.close()
+            self._reset(client)
             return
         if fault == "stall":
             self._over.wait(STALL_S)
@@ -86,6 +85,10 @@ class FaultyS3:
         upstream.request(client.command, client.path, body=body, headers=headers)
         response = upstream.getresponse()
         data = response.read()
+        if fault == "lose":
+            self._reset(client)
+            upstream.close()
+            return
         told_headers = dict(response.getheaders())
         if fault == "truncate":
             told_headers["Content-Length"] = str(len(data))
@@ -93,6 +96,12 @@ class FaultyS3:
             client.close_connection = True
         self._reply(client, response.status, told_headers, data)
         upstream.close()
+
+    @staticmethod
+    def _reset(client: http.server.BaseHTTPRequestHandler) -> None:
+        client.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.close_connection = True
+        client.connection.close()
 
     @staticmethod
     def _reply(client: http.server.BaseHTTPRequestHandler, status: int, headers: dict[str, str], data: bytes) -> None:

@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import pathlib
@@ -14,6 +15,8 @@ from raysee import lock, storage
 from raysee.errors import BusyError
 from raysee.lock import Lock
 from raysee.swap import read_if_there, swap
+
+from .faulty_s3 import FaultyS3, Request
 
 HOLD = """
 import sys, time
@@ -104,6 +107,32 @@ def test_it_says_all_the_time_that_it_lives(place: str, monkeypatch: pytest.Monk
             time.sleep(0.02)
         assert told(place)["beat"] >= 4
         held.check()
+
+
+@pytest.mark.parametrize("lost", [range(1), range(1, 2), range(1, 9)], ids=["taken", "a beat", "beats given up"])
+def test_an_answer_of_the_store_that_is_lost_loses_no_lock(
+    lost: range, bucket: str, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store has written, the client asks again, and is told that another was first: itself."""
+    monkeypatch.setattr(lock, "BEAT_S", 0.05)
+    puts = itertools.count()
+
+    def lose(request: Request) -> str:
+        return "lose" if request.method == "PUT" and lock.NAME in request.path and next(puts) in lost else ""
+
+    with FaultyS3(s3_server, lose) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        with Lock(bucket) as held:
+            deadline = time.monotonic() + 60
+            while len(proxy.faults) < len(lost) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert len(proxy.faults) == len(lost)
+            beat = told(bucket)["beat"]
+            while told(bucket)["beat"] < beat + 2 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            held.check()
+            assert told(bucket)["beat"] >= beat + 2, "it goes on"
+        assert storage.names(bucket) == set()
 
 
 def test_of_many_that_try_at_once_one_succeeds(place: str) -> None:

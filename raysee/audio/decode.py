@@ -178,28 +178,49 @@ def _ffmpeg(file: File, kind: str | None, refusal: str) -> Iterator[Opened]:
     """The first stream of sound. `refusal` is what to say where FFmpeg does not know the file either."""
     import av  # 40 ms that a corpus of WAV files need not wait for
 
-    try:
-        only = {"format_whitelist": _FFMPEG_FORMATS}
-        container = av.open(file, "r", format=kind, options=only, metadata_errors="replace")
-    except av.FFmpegError as error:
-        raise NotAudio(refusal) from error
-    with container:
-        kind = container.format.name
-        if not container.streams.audio:
-            raise NotAudio(f"no sound: of the {len(container.streams)} streams of the file ({kind}) none is audio")
-        stream = container.streams.audio[0]
-        if stream.codec_context is None:
-            raise NotAudio(f"there is no decoder for the sound of the file ({kind})")
-        declared_s = _declared_s(container, stream)
-        blocks = _by_ffmpeg(container, stream, declared_s)
-        yield Opened(f"{kind} {stream.codec_context.name}", declared_s or None, blocks)
+    with contextlib.ExitStack() as stack:
+        try:
+            only = {"format_whitelist": _FFMPEG_FORMATS}
+            opened = av.open(file, "r", format=kind, options=only, metadata_errors="replace")
+            sound = _first_sound(stack.enter_context(opened))
+        except AudioError:
+            raise
+        except Exception as error:
+            _fault(error)
+            raise NotAudio(refusal) from error
+        yield sound
+
+
+def _first_sound(container: "av.container.InputContainer") -> Opened:
+    kind = container.format.name
+    if not container.streams.audio:
+        raise NotAudio(f"no sound: of the {len(container.streams)} streams of the file ({kind}) none is audio")
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise NotAudio(f"there is no decoder for the sound of the file ({kind})")
+    declared_s = _declared_s(container, stream)
+    blocks = _by_ffmpeg(container, stream, declared_s)
+    return Opened(f"{kind} {stream.codec_context.name}", declared_s or None, blocks)
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with a file, from anything that PyAV raises: besides FFmpeg's own errors it is whatever its Python
+    comes across, a ValueError for samples of 64 bits, an IndexError for a stream that appears late.
+
+    Memory that Python has not got is no fault of the file and is raised; FFmpeg's want of it is what a header declares.
+    """
+    import av
+
+    if isinstance(error, av.FFmpegError):
+        return str(error.strerror)
+    if isinstance(error, MemoryError):
+        raise error
+    return f"{type(error).__name__}: {error}"
 
 
 def _by_ffmpeg(
     container: "av.container.InputContainer", stream: "av.AudioStream", declared_s: float
 ) -> Iterator[Audio]:
-    import av
-
     kind = container.format.name
     blocks: list[Samples] = []  # of the codec, since what was handed over; the last one is always held back
     values = found = count = rate = channels = 0
@@ -215,10 +236,13 @@ def _by_ffmpeg(
             values += blocks[-1].size
             found += len(blocks[-1])
             count += 1
-    except av.FFmpegError as error:
+    except AudioError:
+        raise
+    except Exception as error:
+        fault = _fault(error)
         if not count:
-            raise NotAudio(f"nothing of the sound ({kind}) can be decoded: {error.strerror}") from error
-        raise TruncatedAudio(f"after {count} blocks the next cannot be decoded: {error.strerror}") from error
+            raise NotAudio(f"nothing of the sound ({kind}) can be decoded: {fault}") from error
+        raise TruncatedAudio(f"after {count} blocks the next cannot be decoded: {fault}") from error
     if not found:
         return
     if found < (declared_s - _SHORTFALL_S) * rate:

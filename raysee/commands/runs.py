@@ -148,7 +148,7 @@ def reproduce(
     """Run an experiment of the literature and print its figures beside the published ones."""
     from raysee import storage
     from raysee.distributed.plan import as_text as plan_as_text
-    from raysee.distributed.reproduce import place_of_table, plan_experiment
+    from raysee.distributed.reproduce import left_out, place_of_table, plan_experiment
     from raysee.distributed.reproduce import reproduce as run
     from raysee.experiments import Choice
     from raysee.experiments import experiment as named
@@ -165,9 +165,14 @@ def reproduce(
         hop_ms=hop_ms,
         initial=initial,
     )
+    missing = left_out(to, experiment, names(corpora))
+
+    def with_missing(text: str) -> str:
+        return "\n".join(filter(None, [text, missing]))
+
     if plan:
         planned = plan_experiment(to, experiment, choice, corpora=names(corpora), first_folds=folds or None, gpus=gpus)
-        text = plan_as_text(planned, gpus, price)
+        text = with_missing(plan_as_text(planned, gpus, price))
         say(text)
         return text
     with progress("trainings") as on_progress:
@@ -180,12 +185,12 @@ def reproduce(
             first_folds=folds or None,
             gpus=gpus,
             on_progress=on_progress,
-            on_planned=lambda planned: say(plan_as_text(planned, gpus, price)),
+            on_planned=lambda planned: say(with_missing(plan_as_text(planned, gpus, price))),
         )
     say(f"{named(experiment).title} ({named(experiment).source})")
-    say(as_text(lines, named(experiment).notes))
+    say(with_missing(as_text(named(experiment), lines)))
     place = place_of_table(to, experiment)
-    page = write_experiment(to, experiment, lines, storage.join(place, "report.html"))
+    page = write_experiment(to, experiment, lines, storage.join(place, "report.html"), left_out=missing)
     say(f"  {page}")
     return page
 

@@ -121,6 +121,8 @@ def _say_night(stage: Stage) -> None:
     say(f"  {details['audio_s'] / 3600:.2f} hours of audio; channels: {counts(details.get('channels', {})) or 'none'}")
     if details.get("unscored"):
         say(f"  listened to, emotions not looked for: {counts(details['unscored'])}")
+    if details.get("cut_short"):
+        say(f"  cut short, and closed for this start: {details['cut_short']['left']} of its calls are left to it")
     for warning in details["warnings"].values():
         say(f"  warning: {warning}")
     say(f"  {stage.place}")
@@ -129,11 +131,13 @@ def _say_night(stage: Stage) -> None:
 def forget(
     call_id: Annotated[str, typer.Argument(help="As the table of calls has it.")],
     to: Annotated[str, typer.Option(help="Where the scores are.")],
+    uri: Annotated[str, typer.Option(help="Which recording is meant, where several have that name.")] = "",
+    everywhere: Annotated[bool, typer.Option("--all", help="All recordings that have that name.")] = False,
 ) -> str:
     """Erase a call from the scores of all nights and from the ledger; its recording is not touched."""
     from raysee.scoring.forget import forget as run
 
-    say(f"forgotten: {counts(run(to, call_id))}")
+    say(f"forgotten: {counts(run(to, call_id, uri, everywhere=everywhere))}")
     return storage.normalise(to)
 
 

@@ -45,11 +45,23 @@ def connect() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def check_gpus(gpus: float) -> None:
-    """Connect to Ray; ConfigurationError where a GPU is asked for and there is none."""
+def check_gpus(gpus: float, actors: int = 1) -> None:
+    """Connect to Ray; ConfigurationError where GPUs are asked for and there are none, or no room for so many actors.
+
+    Ray would let an actor wait for ever for its share of a GPU.
+    """
     connect()
-    if gpus and not ray.cluster_resources().get("GPU"):
+    if not gpus:
+        return
+    num_gpus = int(ray.cluster_resources().get("GPU", 0))
+    if not num_gpus:
         raise ConfigurationError("A GPU was asked for and the cluster has none: leave --gpus out to use CPUs.")
+    room = num_gpus * int(1 / gpus + 1e-9)  # none is shared between two GPUs
+    if actors > room:
+        raise ConfigurationError(
+            f"{actors} actors with {gpus:g} of a GPU each were asked for, and the cluster has {num_gpus}: ask for "
+            f"{room} at most, or start when it has more."
+        )
 
 
 def num_workers(gpus: float) -> int:

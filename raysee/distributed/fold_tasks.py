@@ -11,6 +11,7 @@ from raysee.distributed import metrics
 from raysee.evaluation.folds import FINAL, Fold
 from raysee.evaluation.metrics import summarise
 from raysee.models import CLASSIFIERS
+from raysee.report import first_layer
 from raysee.storage import join
 from raysee.training import classifier, finished
 from raysee.training.finished import FoldReceipt
@@ -60,6 +61,8 @@ def _write_fold(place: str, work: Work, fold: Fold, result: FoldResult) -> FoldR
         said = predictions(work.config, clips, seen, labels, fold, result)
         storage.write_table(join(place, "predictions.parquet"), said, schema.PREDICTIONS)
         uar = summarise(said, labels).uar_mean_of_folds
+        if not work.config.deliver and (fold.number, result.repeat) == (0, 0):
+            first_layer.keep(place, result.weights)
         if len(seen.clip) > len(clips):
             table = example_predictions(clips, seen, labels, fold, result)
             storage.write_table(join(place, "examples.parquet"), table, schema.EXAMPLES)

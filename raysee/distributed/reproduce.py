@@ -39,8 +39,9 @@ def reproduce(
 ) -> list[Line]:
     """Run the experiment `name` on the corpora of the lake `root`, or on those of `corpora`, and return its lines.
 
-    Folds that have a receipt are not trained again; without `train_missing` none is, and with `first_folds`
-    only so many of each cross-validation: the table shows what there is, and of how many trainings.
+    What lacks something that was not given, such as weights, is owed. Folds that have a receipt are not trained
+    again; without `train_missing` none is, and with `first_folds` only so many of each cross-validation: the table
+    shows what there is, and of how many trainings.
     The longest trainings come first; `on_planned` is told how long they will take before they start. The table is
     written below the lake each time that a run is finished, so that it is there whatever breaks.
     A run that cannot be made (features that need an extra, too few speakers, a loss that explodes) is a line that says
@@ -64,10 +65,11 @@ def plan_experiment(
     first_folds: int | None = None,
     gpus: float = 0,
 ) -> list[Planned]:
-    """How long the trainings of `reproduce` will take; it starts none, and extracts nothing."""
+    """How long the trainings of `reproduce` will take, and what it will owe; it starts none, and extracts nothing."""
     root = storage.normalise(root)
-    configs = _configs(_runs(root, name, choice, corpora))
-    return plan(root, list(configs.values()), first_folds=first_folds, gpus=gpus)
+    runs = _runs(root, name, choice, corpora)
+    planned = plan(root, list(_configs(runs).values()), first_folds=first_folds, gpus=gpus)
+    return [*planned, *(Planned(run.config, remark=run.lacks) for run in runs if isinstance(run, Run) and run.lacks)]
 
 
 def place_of_table(root: str, name: str) -> str:
@@ -97,6 +99,17 @@ def present(root: str, wanted: Experiment, asked: Sequence[str]) -> list[str]:
     return there
 
 
+def left_out(root: str, name: str, asked: Sequence[str]) -> str:
+    """In a sentence which corpora of the experiment `name` are not taken, and why; empty where all of them are."""
+    wanted = experiment(name)
+    there = present(storage.normalise(root), wanted, asked)
+    if not (others := ", ".join(corpus for corpus in wanted.corpora if corpus not in there)):
+        return ""
+    if asked:
+        return f"Left out by --corpora: {others}."
+    return f"Left out, because {root} does not have them: {others}. `raysee manifest` lists a corpus."
+
+
 def _missing_features(root: str, configs: Sequence[RunConfig]) -> dict[str, RayseeError]:
     """Extract what runs need; why not where it cannot be had, by the fingerprint of each run that needs it.
 
@@ -122,17 +135,25 @@ def _runs(root: str, name: str, choice: Choice, corpora: Sequence[str]) -> list[
     if choice.protocol:
         protocol(choice.protocol)  # which names the known ones
     runs = wanted.plan(present(root, wanted, corpora), choice)
-    if not runs:
+    if not _configs(runs):
+        lacks = " ".join(dict.fromkeys(run.lacks for run in runs if isinstance(run, Run)))
         raise ConfigurationError(
-            f"Nothing of {name} can be run with these corpora, --columns, --protocol and --initial: leave some out."
+            f"Nothing of {name} can be run with these corpora, --columns, --protocol and --initial: "
+            f"{lacks or 'leave some out.'}"
         )
     return runs
 
 
 def _configs(runs: Sequence[Run | Derived]) -> dict[str, RunConfig]:
-    """What these runs are made of, by fingerprint."""
-    of = [config for run in runs for config in ((run.config,) if isinstance(run, Run) else run.of)]
+    """What these runs are made of, by fingerprint; nothing of those that lack something."""
+    of = [config for run in runs for config in _made_of(run)]
     return {config.fingerprint(): config for config in of}
+
+
+def _made_of(run: Run | Derived) -> tuple[RunConfig, ...]:
+    if isinstance(run, Derived):
+        return run.of
+    return () if run.lacks else (run.config,)
 
 
 def _train(
@@ -154,7 +175,7 @@ def _train(
         for number, run in enumerate(runs):
             if number not in lines and ended.issuperset(_configs([run])):
                 lines[number] = _lines(root, run, errors)
-        table = to_table(name, [line for number in sorted(lines) for line in lines[number]])
+        table = to_table(name, experiment(name), [line for number in sorted(lines) for line in lines[number]])
         storage.write_table(uri, table, schema.REPRODUCTIONS)
 
     possible = [config for key, config in configs.items() if key not in errors]
@@ -187,6 +208,8 @@ def _train(
 def _lines(root: str, run: Run | Derived, errors: Mapping[str, RayseeError]) -> list[Line]:
     """What a run says; that it is owed, and why, where it is one of `errors` or not trained yet."""
     claims = run.claims if isinstance(run, Run) else (run.claim,)
+    if isinstance(run, Run) and run.lacks:
+        return [Line(run.config, claim, None, 0, 0.0, "", f"owed: {run.lacks}") for claim in claims]
     configs = list(_configs([run]).values())
     try:
         for config in configs:
@@ -194,8 +217,8 @@ def _lines(root: str, run: Run | Derived, errors: Mapping[str, RayseeError]) -> 
                 raise errors[config.fingerprint()]
         found = [find(root, config) for config in configs]
         if isinstance(run, Derived):
-            value = run.compute(_examples_of_same(found))
-            return [Line(found[0].config, run.claim, value, 0, 0.0, place_of(found[0]), _outcome(found[0])[1])]
+            value, remark = run.compute(_examples_of_same(found)), _outcome(found[0])[1]
+            return [Line(found[0].config, run.claim, value, 0, 0.0, place_of(found[0]), remark, found[0].synthetic)]
         outcome, remark = _outcome(found[0])
         seconds = sum(fold.wall_s for fold in outcome.folds)
         return [
@@ -207,6 +230,7 @@ def _lines(root: str, run: Run | Derived, errors: Mapping[str, RayseeError]) -> 
                 seconds=seconds,
                 place=place_of(found[0]),
                 remark=remark,
+                synthetic=found[0].synthetic,
             )
             for claim in claims
         ]

@@ -12,19 +12,20 @@ import torch
 from raysee import receipts, storage
 from raysee.audio.speech import NONE, detector, listener
 from raysee.config import ScoreConfig, fingerprint, set_fingerprint
-from raysee.distributed import metrics, pool
+from raysee.distributed import metrics, night, pool
 from raysee.distributed.cluster import connect
 from raysee.distributed.pool import PoolConfig
-from raysee.distributed.shards import CPUS_PER_SHARD, Part, Shard, ShardResult, run_shards
+from raysee.distributed.shards import Part, Shard, ShardResult, run_shards
 from raysee.errors import ConfigurationError
+from raysee.features import front_end
 from raysee.lock import Lock
 from raysee.progress import OnProgress, quiet
 from raysee.receipts import Receipt, Stage
 from raysee.schema import CALLS, REJECTS, SEGMENTS
-from raysee.scoring import batches, contact_lens, deaths, ledger, listing, watch
+from raysee.scoring import batches, contact_lens, deaths, listing, watch
 from raysee.scoring.batches import Batch
 from raysee.scoring.hearing import segment_config
-from raysee.scoring.plan import new_recordings, plan
+from raysee.scoring.plan import begin, new_recordings
 from raysee.scoring.roles import SCORED, is_scored
 from raysee.scoring.score import score as score_plan
 from raysee.scoring.scorer import Scorer, predictor
@@ -34,7 +35,6 @@ from raysee.storage_stream import open_each
 from raysee.training.card import Card, load, load_card
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_STAGE = "score"
 
 
 def score(
@@ -56,11 +56,12 @@ def score(
 
     Calls that the ledger of `to` holds are settled; with `rescore`, only what this very model and configuration have
     done; with `replay`, what was rejected for good is tried again. A batch of an earlier start that was cut short is
-    finished first. `date` is that of the night (YYYY-MM-DD), by default the last one in `source`, else today's in UTC.
-    `reason` is why agents are scored, where they are. With `json_files`, each call of a batch that begins now has a
-    file of its own too (raysee.scoring.contact_lens). Returns a stage a batch, at least one. Raises ConfigurationError
-    where it is not known whom to score, or no reason is given; StorageError where there is no recording; BusyError
-    where another start is working on `to`.
+    finished first, or, where it is of another model or configuration, followed (night.follow). `date` is that of the
+    night (YYYY-MM-DD), by default the last one in `source`, else today's in UTC. `reason` is why agents are scored,
+    where they are. With `json_files`, each call of a batch that begins now has a file of its own too
+    (raysee.scoring.contact_lens). Returns a stage a batch, at least one. Raises ConfigurationError where it is not
+    known whom to score, or no reason is given; StorageError where there is no recording; BusyError where another start
+    is working on `to`.
     """
     model, to = storage.normalise(model), storage.normalise(to)
     if f"{model}/".startswith(f"{to}/") or f"{storage.normalise(source)}/".startswith(f"{to}/"):
@@ -81,11 +82,23 @@ def score(
             "recordings with one channel --channels customer), or a list with a column roles; others are not scored "
             "without a reason."
         )
+    ours = {
+        "work": work,
+        "identity": identity,
+        "reason": reason,
+        "json_files": json_files,
+        "run": model,
+        "about": night.about(card),
+    }
     with Lock(to) as lock:
-        receipts.find(to, _STAGE, _STAGE, {})
-        youngest = batches.last(to)
-        if youngest is None:
-            receipts.claim(to, _STAGE, _STAGE, {})
+        receipts.find(to, night.STAGE, night.STAGE, {})
+        if batches.last(to) is None:
+            receipts.claim(to, night.STAGE, night.STAGE, {})
+        followed = [
+            night.follow(to, batch, ours, source, found.recordings, rescore=rescore, limits=limits)
+            for batch in batches.unfinished(to)
+            if batch.work != work
+        ]
         run = functools.partial(
             _run,
             to,
@@ -97,30 +110,23 @@ def score(
             lock=lock,
             on_progress=on_progress,
         )
-        stages = [run(batch) for batch in batches.unfinished(to, work)]
+        stages = [stage for stage in followed if stage] + [run(batch) for batch in batches.unfinished(to, work)]
         new = new_recordings(found.recordings, to, work if rescore else "", replay=replay)
         before = [receipt for receipt in batches.nights(to, 1) if _is_of(receipt, work, date)]
         if not new.recordings.num_rows and before:
             return stages or [Stage(to, before[-1], found=True)]
-        first_shard = youngest.first_shard + youngest.num_shards if youngest else 0
-        planned = plan(new.recordings, first_shard, synthetic=found.synthetic)
-        batch = Batch(
-            number=youngest.number + 1 if youngest else 0,
+        batch = begin(
+            to,
+            new.recordings,
             date=date,
             source=source,
-            work=work,
-            identity=identity,
-            reason=reason,
             settled=new.num_settled,
             twice=new.num_twice,
             others=found.others,
             synthetic=found.synthetic,
-            first_shard=first_shard,
-            num_shards=len(planned["shard"].unique()),
-            json_files=json_files,
+            **ours,
         )
-        batches.begin(to, batch, planned)
-        del found, new, planned  # a night has many calls, and they are written down now
+        del found, new  # a night has many calls, and they are written down now
         return [*stages, run(batch)]
 
 
@@ -138,6 +144,7 @@ def _run(
     """Do what a batch still lacks, say in the ledger what it has settled, and write its receipt."""
     began = time.perf_counter()
     connect()
+    batch = batch.model_copy(update={"run": model, "about": night.about(card)})  # where the model lies by now
     worker = functools.partial(
         _score_shard,
         model=model,
@@ -146,7 +153,7 @@ def _run(
         work=batch.work,
         notes=batch.begun,
         json_below=join(contact_lens.FOLDER, batch.partition) if batch.json_files else "",
-        actors=pool.start(model, models, config) if models.actors else (),
+        actors=pool.start(model, card.fingerprint, models, config) if models.actors else (),
     )
     total = run_shards(
         {to: batch.work},
@@ -156,50 +163,11 @@ def _run(
         on_progress=on_progress,
     )[to]
     lock.check()
-    unsettled = set(total["unsettled"])
-    keys = batches.plan_of(to, batch, ["key"])["key"].to_pylist()
-    ledger.write(to, batch.work, batch.name, (bytes.fromhex(key) for key in keys if key not in unsettled))
-    earlier = [receipt for receipt in batches.nights(to, watch.NIGHTS_BEFORE) if receipt.details["work"] == batch.work]
-    already = batch.settled + batch.twice
-    counts = {
-        "in": total["in"] + already,  # the calls that were listed, but for those that were forgotten since
-        "out": total["out"],
-        "rejected": total["in"] - total["out"],
-        "already": already,
-    }
-    assert counts["in"] == counts["out"] + counts["rejected"] + counts["already"], "every call is accounted for"
-    drifts = watch.drifts(total["tally"].get("histograms", {}), card.reference, earlier)
-    receipt = Receipt(
-        stage=_STAGE,
-        fingerprint=fingerprint({"work": batch.work, "calls": total["fingerprint"]}),
-        config=batch.identity,
-        inputs={"source": batch.source, "model": model},
-        counts=counts,
-        rejects=total["rejects"],
-        details={
-            **batch.model_dump(
-                include={"date", "work", "reason", "synthetic", "first_shard", "num_shards", "json_files"}
-            ),
-            **total["tally"],
-            "audio_s": total["audio_s"],
-            "work_s": total["wall_s"],
-            "core_s": total["wall_s"] * CPUS_PER_SHARD,
-            "unsettled": len(unsettled),
-            "labels": card.labels,
-            "not_recordings": batch.others,
-            "model": {"name": card.config.model, "protocol": card.protocol.model_dump(), "metrics": card.metrics},
-            "corpora": [corpus.model_dump() for corpus in card.corpora],
-            "synthetic_model": card.synthetic,
-            "drift": drifts,
-            "limits": limits._asdict(),
-            "warnings": watch.warnings(counts, drifts, limits),
-        },
-        wall_s=time.perf_counter() - began,
-    )
-    finished = batches.finish(to, batch, receipt)
+    night.settle(to, batch, batches.plan_of(to, batch, ["key"])["key"].to_pylist(), set(total["unsettled"]))
+    receipt = night.end(to, batch, total, began, limits, card.reference)
     metrics.note_night(time.time())
-    metrics.note_drift(drifts["nights"])
-    return Stage(to, finished, found=False)
+    metrics.note_drift(receipt.details["drift"]["nights"])
+    return Stage(to, receipt, found=False)
 
 
 def _date(given: str, source: str) -> str:
@@ -225,6 +193,11 @@ def _checked(config: ScoreConfig, reason: str) -> ScoreConfig:
         raise ConfigurationError(
             "Agents are to be scored and no reason is given: the EU's AI Act, Article 5(1)(f), prohibits to infer "
             "emotions of people at work, medical and safety reasons apart; give --reason, which the receipt keeps."
+        )
+    if reason.strip() and not config.score_agents:
+        raise ConfigurationError(
+            f"A reason for scoring agents is given ({reason!r}) and they are not to be scored: give --score-agents "
+            "too, or no --reason."
         )
     config = config.model_copy(update={"detector": config.detector or detector()})
     segment_config(config)
@@ -253,9 +226,12 @@ def _score_shard(
     json_below: str,
     actors: Sequence[Any],
 ) -> list[ShardResult]:
-    scorer = _scorer(model, model_fingerprint, config)
+    torch.set_num_threads(1)
     if actors:
-        scorer = scorer._replace(predict=pool.asking(actors))
+        card = _card(model, model_fingerprint)
+        scorer = Scorer(pool.asking(actors), card, front_end(card.config.features), config)
+    else:
+        scorer = _scorer(model, model_fingerprint, config)
     with deaths.noted(join(shard.places[0], notes, f"{shard.name}.json"), open_each) as opening:
         scores = score_plan(shard.rows, work, scorer, opening)
     if json_below:
@@ -279,7 +255,9 @@ def _score_shard(
 
 @functools.lru_cache(maxsize=1)
 def _scorer(model: str, model_fingerprint: str, config: ScoreConfig) -> Scorer:
-    """The model, read once in each worker process; `model_fingerprint` tells it from what lay there before."""
-    torch.set_num_threads(1)
-    network, card, front_end = load(model)
-    return Scorer(predictor(network, card, config), card, front_end, config)
+    """The model, read once in each worker process, and that with which the night began."""
+    network, card, its_front_end = load(model, model_fingerprint)
+    return Scorer(predictor(network, card, config), card, its_front_end, config)
+
+
+_card = functools.lru_cache(maxsize=1)(load_card)  # all that a worker needs where the model is in actors

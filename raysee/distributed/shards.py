@@ -76,24 +76,15 @@ def run_shards(
     """Do every shard of `plan` (its column `shard` numbers them) that lacks a receipt below a place of `works`.
 
     `works` is place -> fingerprint of what is done there: a receipt counts where it is of the same work on the same
-    rows. `on_progress` counts rows. Shards begin in their order. Returns for each place the sum
-    of its receipts: rows in and out, rejects by error class, seconds of audio and of work, tallies, unsettled rows, and
-    the fingerprint of what came out. Raises RayseeError with the worker's message.
+    rows. `on_progress` counts rows. Shards begin in their order. Returns for each place the `total` of its receipts,
+    and how many of them were "found". Raises RayseeError with the worker's message.
     """
     rows = by_shard(plan)
     del plan  # which may be long: the driver does not keep it while the shards are done
     num_rows = {shard: its.num_rows for shard, its in rows.items()}
-    keys = {
-        shard: fingerprint([list(map(str, row.values())) for row in its.to_pylist()]) for shard, its in rows.items()
-    }
-    receipts = {
-        place: {
-            shard: receipt
-            for shard, receipt in _finished(join(place, part.done), rows)
-            if receipt["key"] == _key(work, keys[shard])
-        }
-        for place, work in works.items()
-    }
+    keys = {shard: _rows_key(its) for shard, its in rows.items()}
+    receipts = {place: _done(place, work, keys, part) for place, work in works.items()}
+    num_found = {place: len(found) for place, found in receipts.items()}
     missing = []
     rows_done, rows_in_all = 0, sum(num_rows.values())
     for shard in num_rows:
@@ -124,7 +115,15 @@ def run_shards(
                     receipts[place][row["shard"]] = receipt
                 rows_done += num_rows[row["shard"]]
                 on_progress(rows_done, rows_in_all, "")
-    return {place: _total([its_receipts[shard] for shard in num_rows]) for place, its_receipts in receipts.items()}
+    return {
+        place: {**total([its_receipts[shard] for shard in num_rows]), "found": num_found[place]}
+        for place, its_receipts in receipts.items()
+    }
+
+
+def done(place: str, work: str, plan: pa.Table, part: Part = _WHOLE) -> dict[int, dict[str, Any]]:
+    """The receipts of those shards of `plan` that are done below `place`, by number."""
+    return _done(place, work, {shard: _rows_key(its) for shard, its in by_shard(plan).items()}, part)
 
 
 def part_name(shard: int) -> str:
@@ -134,6 +133,15 @@ def part_name(shard: int) -> str:
 
 def _key(work: str, rows_key: str) -> str:
     return fingerprint([work, rows_key])
+
+
+def _rows_key(rows: pa.Table) -> str:
+    return fingerprint([list(map(str, row.values())) for row in rows.to_pylist()])
+
+
+def _done(place: str, work: str, keys: Mapping[int, str], part: Part) -> dict[int, dict[str, Any]]:
+    found = _finished(join(place, part.done), keys)
+    return {shard: receipt for shard, receipt in found if receipt["key"] == _key(work, keys[shard])}
 
 
 def by_shard(plan: pa.Table) -> dict[int, pa.Table]:
@@ -214,7 +222,9 @@ def add(first: Any, second: Any) -> Any:
     return first + second
 
 
-def _total(receipts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def total(receipts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The sum of shards' receipts: rows in and out, rejects by error class, seconds of audio and of work, tallies,
+    unsettled rows, and the fingerprint of what came out."""
     rejects: collections.Counter[str] = collections.Counter()
     for receipt in receipts:
         rejects.update(receipt["rejects"])

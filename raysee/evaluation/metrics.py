@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysee.evaluation.calibration import Temperatures, calibrated
-from raysee.evaluation.intervals import Counts, speaker_interval, uar
+from raysee.evaluation.intervals import Counts, accuracy, speaker_interval, uar
 
 NUM_BINS = 15  # of the calibration error: Guo et al. 2017, Table 1
 
@@ -48,13 +48,16 @@ class Summary(NamedTuple):
     precision_by_class: dict[str, float | None]  # likewise
     uar_by_group: dict[str, dict[str, float]]  # "gender" -> "female" -> of all repeats; empty where nobody says
     uar_by_speaker: dict[str, dict[str, float]]  # speaker -> uar (over the classes it has), accuracy, clips
-    uar_by_heard: dict[str, dict[str, float]]  # "speaker heard, sentence unheard" -> uar, accuracy, clips
+    #: "speaker heard, sentence unheard" -> uar, accuracy, clips; accuracy_low, accuracy_high of several speakers.
+    uar_by_heard: dict[str, dict[str, float]]
     chance: float
     num_speakers: int
     num_clips: int
     confusion: list[list[int]]  # summed over the repeats
     #: As `ece`, by each fold's own temperature; None where a fold has none, or it was fitted on these very clips.
     ece_calibrated: float | None = None
+    #: As `uar_interval`; None also where an earlier version wrote this.
+    accuracy_interval: list[float] | None = None
 
 
 def metrics(
@@ -116,7 +119,6 @@ def summarise(predictions: pa.Table, labels: Sequence[str], temperatures: Temper
     means = [float(np.mean(folds)) for folds in by_fold.values()]
     speakers, confusion_SKK = confusions_by(predictions, "speaker", labels)
     genders, confusion_by_gender = confusions_by(predictions, "gender", labels)
-    heard = confusions_by(predictions.append_column("heard", _heard(predictions)), "heard", labels)
     total = confusion_SKK.sum(axis=0)
     return Summary(
         uar_by_fold=by_fold,
@@ -131,12 +133,13 @@ def summarise(predictions: pa.Table, labels: Sequence[str], temperatures: Temper
         precision_by_class={label: _mean([one.precision[label] for one in pooled]) for label in labels},
         uar_by_group={"gender": dict(zip(genders, uar(confusion_by_gender).tolist(), strict=True))} if genders else {},
         uar_by_speaker=_parts(speakers, confusion_SKK, len(repeats)),
-        uar_by_heard=_parts(*heard, len(repeats)),
+        uar_by_heard=_by_heard(predictions, labels, len(repeats)),
         chance=1 / int((total.sum(axis=1) > 0).sum()),
         num_speakers=len(speakers),
         num_clips=predictions.num_rows // len(repeats),
         confusion=total.tolist(),
         ece_calibrated=_calibrated_error(predictions, temperatures or {}),
+        accuracy_interval=speaker_interval(confusion_SKK, accuracy),
     )
 
 
@@ -161,7 +164,7 @@ def _metrics_of(confusion: Counts, labels: Sequence[str], ece: float | None) -> 
     present = true > 0
     return Metrics(
         uar=float(uar(confusion)),
-        accuracy=float(right.sum() / confusion.sum()),
+        accuracy=float(accuracy(confusion)),
         confusion=confusion.tolist(),
         macro_f1=float(np.mean(2 * right[present] / (true + said)[present])),
         recall=_shares(labels, right, true),
@@ -180,11 +183,22 @@ def _parts(names: Sequence[str], confusions: Counts, num_repeats: int) -> dict[s
     return {
         name: {
             "uar": float(uar(confusion)),
-            "accuracy": float(np.trace(confusion) / confusion.sum()),
+            "accuracy": float(accuracy(confusion)),
             "clips": int(confusion.sum()) // num_repeats,
         }
         for name, confusion in zip(names, confusions, strict=True)
     }
+
+
+def _by_heard(predictions: pa.Table, labels: Sequence[str], num_repeats: int) -> dict[str, dict[str, float]]:
+    """By condition what `_parts` has, and the interval of the accuracy over the speakers of the condition."""
+    said = predictions.select(["speaker", "label", "predicted"]).append_column("heard", _heard(predictions))
+    found = _parts(*confusions_by(said, "heard", labels), num_repeats)
+    for condition, figures in found.items():
+        _, confusion_SKK = confusions_by(said.filter(pc.equal(said["heard"], condition)), "speaker", labels)
+        if (interval := speaker_interval(confusion_SKK, accuracy)) is not None:
+            figures["accuracy_low"], figures["accuracy_high"] = interval
+    return found
 
 
 def _heard(predictions: pa.Table) -> pa.ChunkedArray:

@@ -6,6 +6,7 @@ from raysee.experiments.experiment import Choice, Claim, Derived, Experiment, Ru
 from raysee.report.published import BADSHAH_2017, BADSHAH_NOTES
 
 _MODELS = {"fresh": "badshah", "literal": "badshah-literal", "alexnet": "alexnet", "fine-tuned": "alexnet-fine-tuned"}
+_WEIGHTS = "it starts from ImageNet weights: give torchvision's of AlexNet as a safetensors file by --initial."
 _SPLITS = {
     "badshah2017-spectrogram": "by spectrogram",
     "badshah2017": "by file",
@@ -14,11 +15,10 @@ _SPLITS = {
 
 
 def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
-    """One run a network and split; the fine-tuned one needs the weights that it starts from."""
+    """One run a network and split; the fine-tuned one lacks the weights that it starts from until they are given."""
     runs: list[Run | Derived] = []
     for column in BADSHAH.wanted(choice):
-        if column == "fine-tuned" and not choice.initial:
-            continue
+        lacks = _WEIGHTS if column == "fine-tuned" and not choice.initial else ""
         for protocol, split in _SPLITS.items():
             if choice.protocol not in ("", protocol):
                 continue
@@ -42,7 +42,7 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
                 ),
                 Claim(f"{column}, {split}: files, UAR", "UAR"),
             )
-            runs.append(Run(config, claims))
+            runs.append(Run(config, claims, lacks))
     return runs
 
 

@@ -20,6 +20,7 @@ class Claim:
     figure: str
     published: float | None = None
     notes: tuple[str, ...] = ()  # keys of the experiment's footnotes
+    corpora: tuple[str, ...] = ()  # that the published figure is of, where ours may be of others; empty: the run's
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Run:
 
     config: RunConfig
     claims: tuple[Claim, ...]
+    lacks: str = ""  # what it cannot be made without, in words: then its figures are owed
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,14 @@ class Derived:
 
     of: tuple[RunConfig, ...]
     compute: Callable[[Sequence[pa.Table]], Value]
+    claim: Claim
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A figure of the document that no training stands beside, such as that of human raters."""
+
+    corpus: str
     claim: Claim
 
 
@@ -70,14 +80,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A document's experiment. `plan` gives what can be run on the corpora that are there."""
+    """A document's experiment. `plan` gives what is to be run on the corpora that are there."""
 
     title: str
     source: str
-    corpora: tuple[str, ...]  # in any number; what needs one that is not there is left out
+    corpora: tuple[str, ...]  # in any number; what needs one that is not there lacks it
     columns: tuple[str, ...]  # what can be chosen among
     plan: Callable[[Sequence[str], Choice], list[Run | Derived]]
     notes: dict[str, str]
+    cited: tuple[Cited, ...] = ()
 
     def wanted(self, choice: Choice) -> tuple[str, ...]:
         """The columns that are to be run. ConfigurationError for one that the experiment does not have."""

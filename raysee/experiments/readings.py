@@ -11,7 +11,10 @@ from raysee.training.finished import FoldReceipt
 
 
 class Value(NamedTuple):
-    """A figure in [0, 1], or seconds; of a mean over folds also the pooled one and its 95 % interval over speakers."""
+    """A figure in [0, 1], or seconds; of a mean over folds also the pooled one.
+
+    The interval is that of 95 % over speakers, of the pooled figure where there is one; of one speaker there is none.
+    """
 
     value: float
     pooled: float | None = None
@@ -55,18 +58,20 @@ def _uar(summary: Summary) -> Value:
 
 
 def _accuracy(summary: Summary) -> Value:
-    return Value(summary.accuracy)
+    return Value(summary.accuracy, None, *(summary.accuracy_interval or (None, None)))
 
 
-def _heard(condition: str, figure: str) -> Callable[[Summary], Value]:
+def _accuracy_where(condition: str) -> Callable[[Summary], Value]:
     def read(summary: Summary) -> Value:
         if condition not in summary.uar_by_heard:
             raise ConfigurationError(f"no test clip is of the condition {condition!r}.")
-        return Value(summary.uar_by_heard[condition][figure])
+        figures = summary.uar_by_heard[condition]
+        return Value(figures["accuracy"], None, figures.get("accuracy_low"), figures.get("accuracy_high"))
 
     return read
 
 
+IN_SECONDS = ("training seconds", "seconds an epoch")
 #: The figures by name; an example is a window, chunk or spectrogram, where a network sees these.
 READINGS: dict[str, Reading] = {
     "UAR": _of_clips(_uar),
@@ -75,6 +80,7 @@ READINGS: dict[str, Reading] = {
     "example accuracy": _of_examples(_accuracy),
     "training accuracy": _of_folds(lambda fold: fold.curve[-1].train_accuracy),
     "training seconds": _of_folds(lambda fold: fold.wall_s),
-    **{f"accuracy, {condition}": _of_clips(_heard(condition, "accuracy")) for condition in CONDITIONS},
-    **{f"example accuracy, {condition}": _of_examples(_heard(condition, "accuracy")) for condition in CONDITIONS},
+    "seconds an epoch": _of_folds(lambda fold: fold.wall_s / len(fold.curve)),
+    **{f"accuracy, {condition}": _of_clips(_accuracy_where(condition)) for condition in CONDITIONS},
+    **{f"example accuracy, {condition}": _of_examples(_accuracy_where(condition)) for condition in CONDITIONS},
 }

@@ -12,6 +12,9 @@ import pyarrow.compute as pc
 from raysee.config import RunConfig
 from raysee.corpora import CORPORA
 from raysee.errors import ConfigurationError
+from raysee.evaluation.intervals import accuracy, speaker_interval
+from raysee.evaluation.metrics import confusions_by
+from raysee.evaluation.protocols import protocol
 from raysee.experiments.experiment import Choice, Claim, Derived, Experiment, Run
 from raysee.experiments.readings import Value
 from raysee.models import CLASSIFIERS, published
@@ -24,7 +27,12 @@ _MODELS = {
     **{name: f"stanford-{name.lower()}" for name in ("S1", "S2", "S3", "S4", "R1", "R2", "R3", "R4", "R5", "R6")},
     **{"SVM": "svm", "softmax": "softmax", "FC2": "fc2", "FC3": "fc3"},
 }
+_CORPORA = ("emodb", "savee", "enterface")
+_ALONE = ("enterface",)  # that R7 and the LSTM are of
+#: Footnotes of models beside that on the data.
+_NOTES = {"S2": ("S2", "no validation"), "R1": ("no validation",), "R3": ("R3",)}
 _AUGMENTED = "R7"
+_NO_ENTERFACE = "it is of enterface alone, which is none of the corpora here: see `raysee manifest` and --corpora."
 _SEQUENCES = {"LSTM": "chunk-lstm", "CNN-LSTM": "cnn-lstm", "CNN-BLSTM": "cnn-blstm"}
 _ON_CLASS_SCORES = ("naive-bayes", "softmax", "lda", "qda", "gmm")
 _ENSEMBLES = "ER2"
@@ -37,27 +45,34 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
     runs: list[Run | Derived] = []
     for column in wanted:
         if column in _MODELS:
-            claims = [Claim(column, "example accuracy", STANFORD_2015[column], ("data",))]
+            config = together(_MODELS[column])
+            claims = [_by_chunk(column, column, "data", *_NOTES.get(column, ()))]
             if column == "R1":
-                claims.append(Claim("ER1: R1 averaged over time", "accuracy", STANFORD_2015["ER1"], ("data",)))
-            runs.append(Run(together(_MODELS[column]), tuple(claims)))
+                # Where whole clips are split, all of a clip's chunks are tested and averaged.
+                notes = ("data", *(["ER1"] if protocol(config.protocol).split == "example" else []))
+                claims.append(Claim("ER1: R1 averaged over time", "accuracy", STANFORD_2015["ER1"], notes, _CORPORA))
+            runs.append(Run(config, tuple(claims)))
         elif column in _SEQUENCES:
-            alone = ("enterface",) if "enterface" in corpora else corpora
-            claim = Claim(f"{column}, files", "accuracy", STANFORD_2015.get(column), ("LSTM",))
-            runs.append(Run(_configure(choice, alone, _SEQUENCES[column]), (claim,)))
-        elif column == _AUGMENTED and "enterface" in corpora:
-            config = _configure(choice, ("enterface",), _MODELS["R1"], "chunks64-augmented")
-            runs.append(Run(config, (Claim("R7", "example accuracy", STANFORD_2015["R7"], ("R7",)),)))
+            config = _configure(choice, _ALONE if "enterface" in corpora else corpora, _SEQUENCES[column])
+            claim = Claim(f"{column}, files", "accuracy", STANFORD_2015.get(column), ("LSTM",), _ALONE)
+            runs.append(Run(config, (claim,)))
+        elif column == _AUGMENTED:
+            config = _configure(choice, _ALONE, _MODELS["R1"], "chunks64-augmented")
+            claim = Claim("R7", "example accuracy", STANFORD_2015["R7"], ("R7",), _ALONE)
+            runs.append(Run(config, (claim,), "" if "enterface" in corpora else _NO_ENTERFACE))
     r1, r3 = together(_MODELS["R1"]), together(_MODELS["R3"])
     if _ENSEMBLES in wanted:
-        claim = Claim("ER2: R1 and R3", "example accuracy", STANFORD_2015["ER2"], ("data",))
-        runs.append(Derived((r1, r3), together_accuracy, claim))
+        runs.append(Derived((r1, r3), together_accuracy, _by_chunk("ER2: R1 and R3", "ER2", "data", "R3")))
     for name in _ON_CLASS_SCORES:
         column = f"R1+{name}"
         if column in wanted:
-            claim = Claim(f"{name} on R1's class scores", "example accuracy", STANFORD_2015[column], ("class scores",))
+            claim = _by_chunk(f"{name} on R1's class scores", column, "class scores")
             runs.append(Derived((r1,), functools.partial(class_score_accuracy, name), claim))
     return runs
+
+
+def _by_chunk(what: str, column: str, *notes: str) -> Claim:
+    return Claim(what, "example accuracy", STANFORD_2015[column], notes, _CORPORA)
 
 
 def _configure(choice: Choice, corpora: Sequence[str], model: str, augmented: str = "") -> RunConfig:
@@ -77,8 +92,7 @@ def together_accuracy(runs: Sequence[pa.Table]) -> Value:
     keys = ("repeat", "fold", "example")
     tested = [_part(run, "test").sort_by([(key, "ascending") for key in keys]) for run in runs]
     assert all(run.select(keys).equals(tested[0].select(keys)) for run in tested), "the same split and features"
-    mean = np.mean([_probabilities(run) for run in tested], axis=0)
-    return Value(float(_right(tested[0], mean).mean()))
+    return _accuracy(_answered(tested[0], np.mean([_probabilities(run) for run in tested], axis=0)))
 
 
 def class_score_accuracy(classifier: str, runs: Sequence[pa.Table]) -> Value:
@@ -92,16 +106,14 @@ def class_score_accuracy(classifier: str, runs: Sequence[pa.Table]) -> Value:
     if _part(run, "validation").num_rows == 0:
         raise ConfigurationError("its protocol validates nothing, and class scores are fitted on validation examples.")
     trainings = sorted(set(zip(run["repeat"].to_pylist(), run["fold"].to_pylist(), strict=True)))
-    right = [
-        _right_by_class_scores(
-            classifier, run.filter(pc.and_(pc.equal(run["repeat"], repeat), pc.equal(run["fold"], fold)))
-        )
+    answered = [
+        _by_class_scores(classifier, run.filter(pc.and_(pc.equal(run["repeat"], repeat), pc.equal(run["fold"], fold))))
         for repeat, fold in trainings
     ]
-    return Value(float(np.concatenate(right).mean()))
+    return _accuracy(pa.concat_tables(answered))
 
 
-def _right_by_class_scores(classifier: str, run: pa.Table) -> npt.NDArray[np.bool_]:
+def _by_class_scores(classifier: str, run: pa.Table) -> pa.Table:
     fitted, tested = _part(run, "validation"), _part(run, "test")
     labels = fitted["labels"][0].as_py()
     # A class without a validation example cannot be fitted, and is never the answer.
@@ -112,7 +124,7 @@ def _right_by_class_scores(classifier: str, run: pa.Table) -> npt.NDArray[np.boo
     answer = fit_predict(spec, spec.grid[0], scores, classes, tested_scores, seed=0)
     columns = np.zeros((len(answer), len(labels)))
     columns[:, [labels.index(label) for label in present]] = answer
-    return _right(tested, columns)
+    return _answered(tested, columns)
 
 
 def _part(run: pa.Table, part: str) -> pa.Table:
@@ -123,16 +135,23 @@ def _probabilities(run: pa.Table) -> npt.NDArray[np.float32]:
     return np.array(run["probabilities"].to_pylist(), np.float32)
 
 
-def _right(run: pa.Table, probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
-    labels = np.array(run["labels"][0].as_py())
-    right: npt.NDArray[np.bool_] = labels[probabilities.argmax(axis=1)] == np.array(run["label"].to_pylist())
-    return right
+def _answered(tested: pa.Table, probabilities: npt.NDArray[np.floating[Any]]) -> pa.Table:
+    """The tested examples with the most probable label as what is predicted."""
+    predicted = np.array(tested["labels"][0].as_py())[probabilities.argmax(axis=1)]
+    place = tested.schema.get_field_index("predicted")
+    return tested.set_column(place, tested.schema.field(place), pa.array(predicted, pa.string()))
+
+
+def _accuracy(answered: pa.Table) -> Value:
+    _, confusion_SKK = confusions_by(answered, "speaker", answered["labels"][0].as_py())
+    interval = speaker_interval(confusion_SKK, accuracy) or (None, None)
+    return Value(float(accuracy(confusion_SKK.sum(axis=0))), None, *interval)
 
 
 STANFORD = Experiment(
     title="CNNs, LSTMs and classifiers on chunks of half a second: accuracy by chunk",
     source="a student report of 2015",
-    corpora=("emodb", "savee", "enterface"),
+    corpora=_CORPORA,
     columns=(*_MODELS, _AUGMENTED, *_SEQUENCES, _ENSEMBLES, *(f"R1+{name}" for name in _ON_CLASS_SCORES)),
     plan=plan,
     notes=STANFORD_NOTES,

@@ -17,7 +17,7 @@ from raysee.errors import ConfigurationError
 from raysee.evaluation.protocols import protocol
 from raysee.models import MODELS
 from raysee.receipts import Receipt
-from raysee.report.experiment import otherwise
+from raysee.report.experiment_runs import otherwise
 from raysee.report.figures import FAINT, INK, Curve, Picture, as_picture, learning_curves, new_figure
 from raysee.report.provenance import provenance
 from raysee.report.template import render

@@ -5,51 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from raysee import lake, receipts, schema, storage
+from raysee import storage
 from raysee.config import RunConfig
-from raysee.evaluation.metrics import summarise
 from raysee.evaluation.protocols import Protocol, protocol
 from raysee.experiments import experiment
 from raysee.experiments.table import Line
-from raysee.features import front_end
 from raysee.models import CLASSIFIERS
-from raysee.models import published as published_training
-from raysee.receipts import Receipt
-from raysee.report.figures import Curve, Picture, learning_curves
+from raysee.report.experiment_runs import ShownRun, otherwise, shown_runs
 from raysee.report.published import KEESING_2020, KEESING_CLASSES_AND_FOLDS
 from raysee.report.template import render
-from raysee.report.training import spectrograms_beside
-from raysee.storage import join
-from raysee.training import finished
-from raysee.training.finished import FoldReceipt
 
 _TABLE_3 = "keesing2020"
-
-
-@dataclass(frozen=True)
-class ShownRun:
-    """A training run behind some of the figures, as far as it has got."""
-
-    anchor: str
-    config: RunConfig
-    place: str
-    protocol: Protocol
-    synthetic: bool
-    receipt: Receipt | None  # None while it is not finished
-    curves: Picture | None  # of networks
-    beside: Picture | None  # the confusion of spectrograms beside a published one
-
-    @property
-    def debug(self) -> bool:
-        """Whether the network is not the published one."""
-        return self.config.size == "debug"
-
-    @property
-    def title(self) -> str:
-        return f"{self.config.corpus}: {', '.join([self.config.model, self.config.features, *otherwise(self.config)])}"
 
 
 @dataclass(frozen=True)
@@ -70,8 +36,9 @@ class Row:
 
     @property
     def comparable(self) -> bool:
-        """Whether a published figure may be held against ours: not against those of a voice or network of ours."""
-        return self.run is not None and not self.run.synthetic and not self.run.debug
+        """Whether a published figure may be held against ours: not against those of a voice or network of raysee's own,
+        nor of other corpora."""
+        return self.run is not None and not self.run.synthetic and not self.line.incomparable
 
     @property
     def epochs(self) -> int | None:
@@ -100,20 +67,23 @@ class Cells(NamedTuple):
     human: float | None
 
 
-def write_experiment(root: str, name: str, lines: Sequence[Line], uri: str) -> str:
+def write_experiment(root: str, name: str, lines: Sequence[Line], uri: str, *, left_out: str = "") -> str:
     """Draw the experiment `name` as `lines` of runs of the lake `root` have it, and return the URI of the page, `uri`.
 
+    `left_out` is a sentence about the corpora that are not in the lines, if any.
     Whether a run's sound is synthetic stands in its receipt, and before it is finished in those of its features.
     Raises ConfigurationError for an unknown experiment.
     """
     told, uri = experiment(name), storage.normalise(uri)
-    runs = _runs(storage.normalise(root), lines)
-    rows = [Row(line, protocol(line.config.protocol), runs.get(line.place)) for line in lines]
     table_3 = name == _TABLE_3
+    # Table 3 whole has a hundred runs: with a picture of each first layer its page would be too heavy to read.
+    runs = shown_runs(storage.normalise(root), lines, with_filters=not table_3)
+    rows = [Row(line, protocol(line.config.protocol), runs.get(line.place)) for line in lines]
     page = render(
         "experiment.html",
         command=f"raysee reproduce {name}",
         experiment=told,
+        left_out=left_out,
         rows=rows,
         trainings=[list(same) for _, same in itertools.groupby(rows, _training)],
         runs=list(runs.values()),
@@ -125,65 +95,6 @@ def write_experiment(root: str, name: str, lines: Sequence[Line], uri: str) -> s
     )
     storage.write_bytes(uri, page.encode())
     return uri
-
-
-def otherwise(config: RunConfig) -> list[str]:
-    """In words what a run does otherwise than its network's document, as far as it can be told from `config`."""
-    published = published_training(config.model)[1]
-    epochs = published.epochs if config.model not in CLASSIFIERS else config.training.epochs
-    told = {
-        "debug size": config.size == "debug",
-        f"{config.training.epochs} of {epochs} epochs": config.training.epochs != epochs,
-        config.training.precision: config.training.precision != published.precision,
-        f"windows every {config.hop_ms} ms": config.hop_ms != RunConfig.model_fields["hop_ms"].default,
-    }
-    return [words for words, differs in told.items() if differs]
-
-
-def _runs(root: str, lines: Sequence[Line]) -> dict[str, ShownRun]:
-    """The runs behind the figures by their places, in the order of the table."""
-    configs = {line.place: line.config for line in lines if line.value is not None}
-    return {
-        place: _run(root, place, config, f"run-{number}") for number, (place, config) in enumerate(configs.items(), 1)
-    }
-
-
-def _run(root: str, place: str, config: RunConfig, anchor: str) -> ShownRun:
-    receipt = receipts.read(place)
-    synthetic = _features_are_synthetic(root, config) if receipt is None else bool(receipt.details["synthetic"])
-    tested = {fold: finished.read(fold) for fold in finished.finished(place)}
-    return ShownRun(
-        anchor=anchor,
-        config=config,
-        place=place,
-        protocol=protocol(config.protocol),
-        synthetic=synthetic,
-        receipt=receipt,
-        curves=_curves(list(tested.values()), synthetic),
-        beside=_beside(config, list(tested), synthetic),
-    )
-
-
-def _features_are_synthetic(root: str, config: RunConfig) -> bool:
-    places = [lake.features(root, corpus, config.features, front_end(config.features)) for corpus in config.corpora]
-    return any(made.details["synthetic"] for made in map(receipts.read, places) if made is not None)
-
-
-def _curves(tested: Sequence[FoldReceipt], synthetic: bool) -> Picture | None:
-    if not tested or not tested[0].curve:
-        return None
-    return learning_curves([Curve(fold.curve, fold.chosen_epoch) for fold in tested], None, synthetic=synthetic)
-
-
-def _beside(config: RunConfig, folds: Sequence[str], synthetic: bool) -> Picture | None:
-    """From what the folds say of their examples, which is there before the run's own receipt is."""
-    tables = [join(fold, "examples.parquet") for fold in folds]
-    if config.model not in ("badshah", "alexnet-fine-tuned") or not all(map(storage.exists, tables)):
-        return None
-    said = pa.concat_tables(storage.read_table(table, schema.EXAMPLES) for table in tables)
-    labels = said["labels"][0].as_py()
-    tested = said.filter(pc.equal(said["part"], "test"))
-    return spectrograms_beside(config, summarise(tested, labels).confusion, labels, synthetic=synthetic)
 
 
 def _training(row: Row) -> tuple[RunConfig, str, int]:

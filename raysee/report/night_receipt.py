@@ -36,6 +36,8 @@ class Details(BaseModel):
     drift: dict[str, dict[str, float]]
     limits: watch.Limits
     warnings: dict[str, str]
+    shards_found: int = 0  # that earlier starts had finished
+    cut_short: dict[str, int | str] = {}  # who follows with the rest, where the night was not finished
     seconds: dict[str, float] = {}
     channels: dict[str, int] = {}
     unscored: dict[str, int] = {}
@@ -95,5 +97,6 @@ class Night:
         return max(self.details.drift["nights"].values(), default=None)
 
     @property
-    def audio_hours_per_hour(self) -> float:
-        return self.details.audio_s / self.receipt.wall_s
+    def audio_hours_per_hour(self) -> float | None:
+        """None where earlier starts have done a part: the wall time is that of the last one."""
+        return None if self.details.shards_found else self.details.audio_s / self.receipt.wall_s

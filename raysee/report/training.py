@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel
-from torch import nn
 
 from raysee import schema, storage
 from raysee.config import RunConfig, TrainingConfig
@@ -17,7 +17,7 @@ from raysee.evaluation.folds import FINAL
 from raysee.evaluation.metrics import Summary
 from raysee.evaluation.protocols import Protocol
 from raysee.receipts import Receipt
-from raysee.report import figures, published
+from raysee.report import figures, first_layer, published
 from raysee.report.examples import Example, examples
 from raysee.report.figures import Curve, Picture
 from raysee.report.network_figures import by_speaker, confusion_beside, filters, reliability
@@ -75,7 +75,7 @@ class TrainingRun:
     confusion: Picture
     beside: Picture | None  # the confusion of examples beside a published one
     curves: Picture | None  # of networks
-    filters: Picture | None  # of the delivered network
+    filters: Picture | None  # of the delivered network, or of the first training
     speakers: Picture
     reliability: Picture
     examples: list[Example]
@@ -158,19 +158,26 @@ def _beside(config: RunConfig, details: _Details) -> Picture | None:
 
 
 def _filters(place: str, config: RunConfig, synthetic: bool) -> Picture | None:
-    """Those of the first layer that has some, where a model was delivered and still lies there."""
+    """Those of the delivered model where it still lies there; where none is delivered, of the first training."""
     if not storage.exists(storage.join(place, "model.json")):
-        return None
+        return kept_filters(place, config, synthetic=synthetic)
     try:
         model, _, _ = card.load(place)
     except ConfigurationError:  # what a run reached can be read long after its front-end has moved on
         return None
-    layers = (layer for layer in model.modules() if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Linear)))
-    first = next(layers, None)
-    if first is None:
+    return _drawn(first_layer.first_layer(model.state_dict()), config, synthetic)
+
+
+def kept_filters(place: str, config: RunConfig, *, synthetic: bool) -> Picture | None:
+    """The first layer of the first training of a run that delivers no model; None where none was kept."""
+    return _drawn(first_layer.kept(place), config, synthetic)
+
+
+def _drawn(weight: npt.NDArray[np.floating] | None, config: RunConfig, synthetic: bool) -> Picture | None:
+    if weight is None:
         return None
     picture = config.features.startswith(("image", "sliding"))  # their first row is the highest frequency
-    return filters(first.weight.detach().numpy(), lowest_first=not picture, synthetic=synthetic)
+    return filters(weight, lowest_first=not picture, synthetic=synthetic)
 
 
 def _speakers(said: pa.Table, details: _Details) -> Picture:

@@ -42,6 +42,8 @@ class Batch(BaseModel):
     first_shard: int
     num_shards: int
     json_files: bool = False  # whether a JSON file is written for each call, whoever finishes the batch
+    run: str = ""  # the place of the model
+    about: dict[str, Any] = {}  # what the receipt says of the model; empty in batches of earlier versions
 
     @property
     def name(self) -> str:
@@ -86,11 +88,11 @@ def last(to: str) -> Batch | None:
     return _read(to, names[-1]) if names else None
 
 
-def unfinished(to: str, work: str) -> list[Batch]:
-    """The batches of `work` that have no receipt, the oldest first."""
+def unfinished(to: str, work: str = "") -> list[Batch]:
+    """The batches that have no receipt, by default of whatever work, the oldest first."""
     finished = set(_names(to, _NIGHTS))
     batches = [_read(to, name) for name in _names(to, _BATCHES) if name not in finished]
-    return [batch for batch in batches if batch.work == work]
+    return [batch for batch in batches if work in ("", batch.work)]
 
 
 def finish(to: str, batch: Batch, receipt: Receipt) -> Receipt:

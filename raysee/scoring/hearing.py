@@ -13,7 +13,7 @@ from raysee.audio.measure import level_dbfs
 from raysee.audio.segments import FRAME_S, Segment, SegmentConfig, Segmenter
 from raysee.audio.stream import Call
 from raysee.config import ScoreConfig
-from raysee.errors import AudioError
+from raysee.errors import AudioError, RayseeError
 from raysee.scoring import summary
 from raysee.scoring.roles import is_scored, roles
 from raysee.scoring.scorer import Scorer
@@ -22,11 +22,18 @@ from raysee.scoring.summary import Scored
 from raysee.training.clips import Array
 
 ASK_AT = 256  # segments without an answer: enough to fill a GPU; their log-mels are 36 MiB at most
+# Of a channel, while it is not certain that it may be heard. After half an hour of the same speech in both channels
+# what comes then does not make them two people's any more.
+MOST_WAITING = 2 * ASK_AT
 
 UTTERANCE_S = 60.0  # of a recording that is said to be one utterance, at most: it is held in memory
 
 _SHORTEST_S = 0.1  # of a segment; below it there is nothing to hear, and some front-ends have no frame
 _FULL_SCALE = 0.999
+
+
+class Unanswered(Exception):
+    """The model broke, which says nothing of the recordings that it was asked about."""
 
 
 class Channel:
@@ -66,6 +73,12 @@ class Channel:
     def is_quiet(self) -> bool:
         return bool(self._levels) and float(np.median(self._levels)) < summary.QUIET_DBFS
 
+    def leave_out(self) -> None:
+        """Listen only, from now on and to what was said."""
+        self.scored = False
+        self._features.clear()
+        self.rows.clear()
+
     def take(self) -> tuple[list[dict[str, Any]], list[Array]]:
         """The rows that have no answer yet, and their standardised features."""
         features, self._features = self._features, []
@@ -73,14 +86,22 @@ class Channel:
 
 
 def ask(channels: Iterable[Channel], scorer: Scorer, watch: Stopwatch) -> None:
-    """Let the model answer for all segments of these channels that it was not asked for, in common batches."""
+    """Let the model answer for all segments of these channels that it was not asked for, in common batches.
+
+    Raises Unanswered from whatever the model raises, but for a RayseeError, which comes out as it is.
+    """
     taken = [channel.take() for channel in channels]
     rows = [row for its_rows, _ in taken for row in its_rows]
     features = [one for _, its_features in taken for one in its_features]
     if not rows:
         return
     with watch.of("model"):
-        answers = scorer.predict(features)
+        try:
+            answers = scorer.predict(features)
+        except RayseeError:
+            raise
+        except Exception as error:
+            raise Unanswered(f"{len(features)} segments") from error
     for row, probabilities in zip(rows, answers, strict=True):
         row["probabilities"] = probabilities
         row.update(summary.answer(scorer.card.labels, probabilities, scorer.config.abstain))
@@ -97,11 +118,15 @@ class Heard:
         self.channels = [Channel(role, wide, scorer, watch) for role in its_roles]
         self._dual_mono = DualMono(scorer.front_end.sample_rate_hz) if call.info.num_channels == 2 else None
         self._is_dual_mono = False
+        self._kept: int | None = None  # the channel that is, where this was decided before the call's end
+        # Whether a recording of everybody in one channel is scored, as one sound in two channels would be.
+        self._one_is_scored = is_scored(roles((), 1, scorer.config)[0], scorer.config)
 
     def read(self, call: Call) -> None:
         """Listen to all of the call. The model was asked only for what would take too much memory until now.
 
-        Where two channels are the same sound, only one of them is kept, the scored one where there is one.
+        Where two channels are the same sound, only one of them is kept, the scored one where there is one. Where
+        nobody may be heard then, nothing is asked while they sound so, and what waits is dropped at MOST_WAITING.
         """
         stream: _Stream | _Utterance
         if self._scorer.config.detector == speech.NONE:
@@ -111,11 +136,15 @@ class Heard:
         for block in self._watch.each("decode", call.blocks):
             self._measure(block.samples)
             stream.push(block.samples)
-            # Of one sound in two channels nobody may be heard; and a speaker's features wait for all that he says.
-            if not self._scorer.by_speaker and not self._sounds_like_one:
+            if self._sounds_like_one and not self._one_is_scored:
+                if any(channel.num_waiting >= MOST_WAITING for channel in self.channels):
+                    self._kept = self._to_keep()
+                    for channel in self.channels:
+                        channel.leave_out()
+            elif not self._scorer.by_speaker:  # a speaker's features wait for all that he says
                 ask([one for one in self.channels if one.num_waiting >= ASK_AT], self._scorer, self._watch)
         stream.finish()
-        if self._sounds_like_one:
+        if self._kept is not None or self._sounds_like_one:
             self._keep_one()
 
     @property
@@ -130,15 +159,15 @@ class Heard:
             with self._watch.of("dual mono"):
                 self._dual_mono.feed(samples)
 
+    def _to_keep(self) -> int:
+        return next((number for number, channel in enumerate(self.channels) if channel.scored), 0)
+
     def _keep_one(self) -> None:
         """Of two channels that are one sound: a recording of everybody, as one with one channel is."""
-        kept = next((number for number, channel in enumerate(self.channels) if channel.scored), 0)
-        channel = self.channels[kept]
+        channel = self.channels[self._to_keep() if self._kept is None else self._kept]
         (channel.role,) = roles((), 1, self._scorer.config)
-        channel.scored = channel.scored and is_scored(channel.role, self._scorer.config)
-        if not channel.scored:
-            channel.take()
-            channel.rows.clear()
+        if not self._one_is_scored:
+            channel.leave_out()
         self.channels, self._is_dual_mono = [channel], True
 
     def answers(self) -> Iterator[tuple[list[dict[str, Any]], dict[str, Any]]]:

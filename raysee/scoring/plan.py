@@ -1,6 +1,6 @@
 """What a batch has to do: recordings that are not settled yet, in shards of like size."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from raysee import schema
 from raysee.scoring import batches, ledger
+from raysee.scoring.batches import Batch
 
 SHARD_BYTES = 32 * 2**20  # as WAV of 16 bits 4 s of work for one core, as Opus a minute (docs/capacity.md)
 SHARD_CALLS = 64
@@ -43,6 +44,21 @@ def _rejected(to: str) -> pa.Array:
     scored = batches.read(to, "calls", schema.CALLS, columns=["key"])["key"]
     never = rejected.filter(pc.invert(pc.is_in(rejected, value_set=scored)))
     return pa.array([bytes.fromhex(key) for key in never.to_pylist()], schema.LEDGER.field("key").type)
+
+
+def begin(to: str, keyed: pa.Table, **told: Any) -> Batch:
+    """Write down recordings with their keys as the next batch of `to`; `told` are the other fields of a Batch."""
+    youngest = batches.last(to)
+    first_shard = youngest.first_shard + youngest.num_shards if youngest else 0
+    planned = plan(keyed, first_shard, synthetic=told["synthetic"])
+    batch = Batch(
+        number=youngest.number + 1 if youngest else 0,
+        first_shard=first_shard,
+        num_shards=len(planned["shard"].unique()),
+        **told,
+    )
+    batches.begin(to, batch, planned)
+    return batch
 
 
 def plan(keyed: pa.Table, first_shard: int, *, synthetic: bool) -> pa.Table:

@@ -139,7 +139,7 @@ def deliver(
         temperature=mean_temperature(fits),
         calibrated=bool(fits),
         reference=_reference(inputs, clips, labels, judged.probabilities),
-        fingerprint=hashlib.sha256(data).hexdigest()[:12],
+        fingerprint=fingerprint_of(data),
         versions=receipts.versions(),
         written_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
@@ -163,8 +163,12 @@ def save(run: str, weights: dict[str, torch.Tensor], card: Card) -> None:
     storage.write_bytes(storage.join(run, "model.json"), (card.model_dump_json(indent=2) + "\n").encode())
 
 
-def load_card(run: str) -> Card:
-    """The card of the model below `run`. ConfigurationError where it is not one, or its front-end has changed."""
+def load_card(run: str, fingerprint: str = "") -> Card:
+    """The card of the model below `run`.
+
+    ConfigurationError where it is not one, its front-end has changed, or it is of another model than that of
+    `fingerprint`, if one is given.
+    """
     uri = storage.join(run, "model.json")
     try:
         card = Card.model_validate(json.loads(storage.read_bytes(uri)))
@@ -172,6 +176,11 @@ def load_card(run: str) -> Card:
         raise ConfigurationError(
             f"{uri} is not a model card of this version of raysee: train the model again."
         ) from error
+    if fingerprint and card.fingerprint != fingerprint:
+        raise ConfigurationError(
+            f"{run} holds the model {card.fingerprint} by now, and this start began with {fingerprint}: start again "
+            "with the one that is wanted; what is finished is kept."
+        )
     current = front_end(card.config.features)
     if current.fingerprint() != card.front_end_fingerprint:
         raise ConfigurationError(
@@ -182,20 +191,31 @@ def load_card(run: str) -> Card:
     return card
 
 
-def load(run: str) -> tuple[nn.Module, Card, FrontEnd]:
+def load(run: str, fingerprint: str = "") -> tuple[nn.Module, Card, FrontEnd]:
     """The network in evaluation mode, with the LSTM that aggregates where one does, its card and its front-end.
 
-    ConfigurationError where they don't fit.
+    ConfigurationError where they don't fit; see also `load_card`.
     """
-    card = load_card(run)
+    card = load_card(run, fingerprint)
     uri = storage.join(run, "model.safetensors")
+    data = storage.read_bytes(uri)
+    if fingerprint_of(data) != card.fingerprint:
+        raise ConfigurationError(
+            f"{uri} does not fit its card: its fingerprint is {fingerprint_of(data)}, the card has {card.fingerprint}. "
+            "Where it is just being trained again, wait for that; else train the model again."
+        )
     model = build(card.config, tuple(card.shape), len(card.labels))
     if card.config.aggregation == "lstm":
         model.add_module(NAME, ScoreLstm(len(card.labels)))
     try:
-        model.load_state_dict(safetensors.torch.load(storage.read_bytes(uri)))
+        model.load_state_dict(safetensors.torch.load(data))
     except (SafetensorError, RuntimeError) as error:
         raise ConfigurationError(
             f"{uri} does not fit its card: {str(error).splitlines()[0]}. Train the model again."
         ) from error
     return model.eval(), card, front_end(card.config.features)
+
+
+def fingerprint_of(data: bytes) -> str:
+    """Of weights in safetensors."""
+    return hashlib.sha256(data).hexdigest()[:12]

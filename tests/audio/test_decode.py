@@ -353,6 +353,43 @@ def test_each_defect_of_a_container_has_its_error(values: list[float], error: ty
     assert type(caught.value) is error
 
 
+def pcm64() -> bytes:
+    """A WAV of 64-bit integers, of which PyAV makes no array."""
+    data = bytes(8_000)
+    form = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 64_000, 8, 64) + b"data"
+    return b"RIFF" + struct.pack("<I", len(form) + 4 + len(data)) + form + struct.pack("<I", len(data)) + data
+
+
+def late_stream() -> bytes:
+    """A transport stream whose last block is of a second stream, which nothing has announced."""
+    data = bytearray(container(tone(), format="mpegts", codec="aac", sample_format="fltp"))
+    last = max(at for at in range(0, len(data), 188) if data[at + 1] & 0x40)
+    data[last + 1 : last + 3] = b"\x41\x23"  # that a packet begins, and the stream's number
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (pcm64(), NotAudio, "nothing of the sound .wav. can be decoded: ValueError: .*s64"),
+        (late_stream(), TruncatedAudio, r"after \d+ blocks the next cannot be decoded: IndexError"),
+    ],
+)
+def test_what_pyav_stumbles_over_is_of_the_file(data: bytes, error: type[AudioError], message: str) -> None:
+    with pytest.raises(AudioError, match=message) as caught:
+        decode(data)
+    assert type(caught.value) is error
+
+
+def test_memory_that_is_not_there_is_no_fault_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(frame: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("raysee.audio.decode._floats", full)
+    with pytest.raises(MemoryError):
+        decode(container(tone(), format="adts", codec="aac", sample_format="fltp"))
+
+
 def test_a_playlist_opens_no_other_file() -> None:
     with pytest.raises(NotAudio, match="no decoder"):
         decode(b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n")

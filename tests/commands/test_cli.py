@@ -544,15 +544,19 @@ def test_an_experiment_prints_its_table_and_draws_its_page(home: Home) -> None:
     assert "owed: not trained yet." in raysee(f"{words} --table-only").out, "a plan trains nothing"
     ran = raysee(words)
     assert (ran.code, ran.err) == (0, ""), ran
-    assert re.search(r"emodb +A1\[1\] +UAR +paper +\d\d\.\d % +\d+\.\d % \(1 trainings so far\)", ran.out), ran.out
+    assert re.search(r"emodb +A1\[2\] +UAR +paper +\d\d\.\d % +\d+\.\d % \(1 trainings so far\)", ran.out), ran.out
     assert ran.place == f"file://{home.root}/lake/experiments/keesing2020/report.html"
     assert "not finished" in local(ran.place).read_text()
+    assert re.search(r"emodb +Human\[1\] +accuracy +84\.3 %", ran.out), ran.out
     planned, separator, table = ran.out.partition("Table 3: ")
     assert "1 training: " in planned
+    left_out = re.search(r"Left out, because .*: cafe, cremad, .*`raysee manifest` lists a corpus\.\n", planned)
+    assert left_out, ran.out
+    assert left_out.group() in table
+    assert left_out.group().strip() in local(ran.place).read_text()
     assert raysee(f"{words} --table-only").out == separator + table
-    assert (
-        raysee(f"{words} --plan").out
-        == "  emodb aldeneh logmel40 paper: 1 finished\n0 trainings: 0.0 s of one CPU core\n"
+    assert raysee(f"{words} --plan").out == (
+        f"  emodb aldeneh logmel40 paper: 1 finished\n0 trainings: 0.0 s of one CPU core\n{left_out.group()}"
     )
 
 

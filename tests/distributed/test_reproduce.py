@@ -1,5 +1,6 @@
 """Experiments as a user meets them: made in part, cut short, started again, and with runs that cannot be made."""
 
+import dataclasses
 import pathlib
 import shutil
 import subprocess
@@ -13,10 +14,11 @@ from raysee import receipts, schema, storage
 from raysee.config import RunConfig, TrainingConfig
 from raysee.corpora.manifest import manifest
 from raysee.distributed.extract import extract
-from raysee.distributed.reproduce import place_of_table, reproduce
+from raysee.distributed.reproduce import left_out, place_of_table, plan_experiment, reproduce
 from raysee.errors import ConfigurationError, MissingError
 from raysee.experiments import EXPERIMENTS, Choice, Claim, Experiment, Run
 from raysee.experiments.table import Line
+from raysee.report import first_layer
 from raysee.synthesis.layouts.emodb import emodb_clips
 from raysee.synthesis.layouts.layout import Layout
 from raysee.synthesis.trees import write_layout
@@ -76,6 +78,15 @@ def test_a_table_of_everything(undisturbed: list[Line], listed: pathlib.Path) ->
         assert receipt is not None
         assert line.value is not None
         assert line.value.value == receipt.details["example_metrics"]["accuracy"]
+
+
+def test_the_first_training_of_a_network_keeps_its_first_layer(undisturbed: list[Line]) -> None:
+    """As large as it was built, 26 features wide; a support vector machine has none."""
+    kept = [first_layer.kept(line.place) for line in undisturbed]
+    assert [None if weight is None else weight.shape[1:] for weight in kept] == [(26,), None]
+    folds = storage.join(undisturbed[0].place, "folds")
+    with_layer = [name for name in storage.names(folds) if len(storage.names(storage.join(folds, name))) > 3]
+    assert with_layer == ["repeat-0-fold-00"]
 
 
 def test_a_table_of_nothing_owes_everything_and_writes_nothing(lake: str) -> None:
@@ -200,7 +211,8 @@ def test_a_missing_extra_is_owed_in_one_line(lake: str) -> None:
         )
     assert (ended.returncode, ended.stderr) == (0, "")
     assert 'owed: The features is09 are made by openSMILE, which is not installed: pip install "raysee' in ended.stdout
-    assert written(lake, "keesing2020")["ours"].to_pylist() == [None]
+    table = written(lake, "keesing2020")
+    assert (table["what"].to_pylist(), table["ours"].to_pylist()) == (["SVM", "Human"], [None, None])
 
 
 @pytest.mark.parametrize(
@@ -213,7 +225,13 @@ def test_a_missing_extra_is_owed_in_one_line(lake: str) -> None:
         ("stanford2015", Choice(columns=("R99",)), (), "Unknown column 'R99'; choose one of: .*R1"),
         ("stanford2015", Choice(protocol="loso"), (), "Unknown protocol 'loso'; choose one of: .*strict"),
         ("badshah2017", Choice(protocol="paper"), (), "Nothing of badshah2017 can be run with"),
-        ("badshah2017", Choice(columns=("fine-tuned",)), (), "Nothing of badshah2017 can be run with.*--initial"),
+        (
+            "badshah2017",
+            Choice(columns=("fine-tuned",)),
+            (),
+            "Nothing of badshah2017 can be run with.*it starts from ImageNet weights: .* by --initial",
+        ),
+        ("stanford2015", Choice(columns=("R7",)), (), "Nothing of stanford2015 can be run with.*of enterface alone"),
     ],
 )
 def test_what_cannot_be_reproduced_is_said_before_anything_is_written(
@@ -223,6 +241,31 @@ def test_what_cannot_be_reproduced_is_said_before_anything_is_written(
     with pytest.raises(ConfigurationError, match=message):
         reproduce(str(listed), name, choice, corpora=corpora)
     assert files(str(listed)) == before
+
+
+def test_a_column_that_lacks_something_is_owed_beside_the_others(lake: str) -> None:
+    choice = dataclasses.replace(CHOICE, columns=("SVM", "R7"))
+    svm, augmented = reproduce(lake, "stanford2015", choice)
+    assert svm.value is not None
+    assert (augmented.value, augmented.claim.published) == (None, 0.55)
+    assert augmented.remark.startswith("owed: it is of enterface alone")
+    table = written(lake)
+    assert table["remark"].to_pylist() == ["", augmented.remark]
+    assert table["incomparable"].to_pylist() == ["synthetic, debug size, other corpora", ""]
+    assert figures(reproduce(lake, "stanford2015", choice, train_missing=False)) == figures([svm, augmented])
+    planned = plan_experiment(lake, "stanford2015", choice)
+    assert [(one.config.corpora, one.remark) for one in planned] == [
+        (("emodb",), "finished"),
+        (("enterface",), augmented.remark.removeprefix("owed: ")),
+    ]
+
+
+def test_corpora_that_are_left_out_are_named(lake: str) -> None:
+    assert left_out(lake, "badshah2017", ()) == ""
+    assert left_out(lake, "stanford2015", ()) == (
+        f"Left out, because {lake} does not have them: savee, enterface. `raysee manifest` lists a corpus."
+    )
+    assert left_out(lake, "stanford2015", ("emodb",)) == "Left out by --corpora: savee, enterface."
 
 
 def test_weights_that_are_not_there_stop_the_experiment(lake: str, monkeypatch: pytest.MonkeyPatch) -> None:

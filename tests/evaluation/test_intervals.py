@@ -1,9 +1,9 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from raysee.evaluation.intervals import NUM_RESAMPLES, resampled_uar, speaker_interval, uar
+from raysee.evaluation.intervals import NUM_RESAMPLES, accuracy, resampled_uar, speaker_interval, uar
 
 Counts = npt.NDArray[np.int64]
 
@@ -32,6 +32,12 @@ def test_uar_is_scikit_learns_balanced_accuracy() -> None:
     theirs = [balanced_accuracy_score(*clips_of(one)) for one in many]
     assert uar(many).tolist() == pytest.approx(theirs)
     assert float(uar(many.sum(axis=0))) == pytest.approx(balanced_accuracy_score(*clips_of(many.sum(axis=0))))
+
+
+def test_accuracy_is_scikit_learns() -> None:
+    many = confusions(20, clips=4)
+    assert accuracy(many).tolist() == pytest.approx([accuracy_score(*clips_of(one)) for one in many])
+    assert float(accuracy(many.sum(axis=0))) == pytest.approx(accuracy_score(*clips_of(many.sum(axis=0))))
 
 
 def test_two_speakers_are_drawn_as_coins_fall() -> None:
@@ -64,6 +70,18 @@ def test_ends_are_those_of_a_bootstrap_over_clips_in_a_loop() -> None:
             recalls.append(said.count(label) / len(said))
         found.append(sum(recalls) / 3)
     assert speaker_interval(many) == pytest.approx([np.quantile(found, 0.025), np.quantile(found, 0.975)], abs=0.015)
+
+
+def test_the_interval_of_the_accuracy_is_that_of_a_bootstrap_in_a_loop() -> None:
+    many = confusions(15)
+    right = [int(np.trace(one)) for one in many]
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(1000):
+        drawn = rng.integers(15, size=15)
+        found.append(sum(right[speaker] for speaker in drawn) / sum(int(many[speaker].sum()) for speaker in drawn))
+    ends = [np.quantile(found, 0.025), np.quantile(found, 0.975)]
+    assert speaker_interval(many, accuracy) == pytest.approx(ends, abs=0.015)
 
 
 def test_nineteen_of_twenty_intervals_hold_the_truth() -> None:

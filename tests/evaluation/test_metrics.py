@@ -213,22 +213,29 @@ def test_no_gender_is_no_group() -> None:
 
 
 def test_by_what_was_heard() -> None:
-    """Sentences 1, 2 and 5 of UNEVEN were heard: anger 1 of 2 and neutral 1 of 1; unheard is fear, 1 of 2."""
+    """Sentences 1, 2 and 5 of UNEVEN were heard: anger 1 of 2 and neutral 1 of 1; unheard is fear, 1 of 2.
+
+    Those that were heard are of x, 1 of 2, and y, 1 of 1, who is all that is drawn now and then; the others are of x.
+    """
     table = predictions(*UNEVEN, speaker_heard=True, sentences_heard=[True, True, False, False, True])
+    interval = {"accuracy_low": 1 / 2, "accuracy_high": 1}
     assert summarise(table, LABELS).uar_by_heard == {
-        "speaker heard, sentence heard": {"uar": 3 / 4, "accuracy": pytest.approx(2 / 3), "clips": 3},
+        "speaker heard, sentence heard": {"uar": 3 / 4, "accuracy": pytest.approx(2 / 3), "clips": 3, **interval},
         "speaker heard, sentence unheard": {"uar": 1 / 2, "accuracy": 1 / 2, "clips": 2},
     }
 
 
 @pytest.mark.parametrize(("heard", "name"), [(True, "speaker heard"), (False, "speaker unheard")])
 def test_sentences_that_nobody_names_are_not_mentioned(heard: bool, name: str) -> None:
-    found = summarise(predictions(*UNEVEN, speaker_heard=heard), LABELS).uar_by_heard
-    assert found == {name: {"uar": pytest.approx(2 / 3), "accuracy": pytest.approx(3 / 5), "clips": 5}}
+    (found,) = summarise(predictions(*UNEVEN, speaker_heard=heard), LABELS).uar_by_heard.items()
+    assert found[0] == name
+    assert {key: found[1][key] for key in ("uar", "accuracy", "clips")} == pytest.approx(
+        {"uar": 2 / 3, "accuracy": 3 / 5, "clips": 5}
+    )
 
 
-def test_the_interval_is_around_the_pooled_figure() -> None:
-    """Speaker i of 20 has i of 20 clips of each class right, in folds by two: UAR is 9.5 of 20."""
+def test_the_intervals_are_around_the_pooled_figures() -> None:
+    """Speaker i of 20 has i of 20 clips of each class right, in folds by two: UAR is 9.5 of 20, and so is accuracy."""
     rows = [
         (0, speaker // 2, f"s{speaker:02}", label, label if number < speaker else "neutral")
         for speaker in range(20)
@@ -240,6 +247,32 @@ def test_the_interval_is_around_the_pooled_figure() -> None:
     assert summary.uar_interval is not None
     spread = 1.96 * np.std(np.arange(20) / 20) / 20**0.5  # of the mean of the speakers, by the normal distribution
     assert summary.uar_interval == pytest.approx([9.5 / 20 - spread, 9.5 / 20 + spread], abs=0.02)
+    assert summary.accuracy_interval == pytest.approx(summary.uar_interval)
+    (condition,) = summary.uar_by_heard.values()
+    assert [condition["accuracy_low"], condition["accuracy_high"]] == summary.accuracy_interval
+
+
+def test_accuracy_has_an_interval_of_its_own() -> None:
+    """Everybody has half of each class right, and one has twenty angry clips more, all of them right."""
+    rows = [
+        (0, 0, f"s{speaker}", label, said)
+        for speaker in range(6)
+        for label in ("anger", "neutral")
+        for said in ("anger", "neutral")
+    ]
+    rows += [(0, 0, "s0", "anger", "anger")] * 20
+    summary = summarise(predictions(*rows), LABELS)
+    assert summary.accuracy == pytest.approx((12 + 20) / (24 + 20))
+    assert summary.accuracy_interval is not None
+    low, high = summary.accuracy_interval
+    assert low == pytest.approx(1 / 2), "without that speaker"
+    assert high > summary.accuracy > low
+
+
+def test_one_speaker_has_no_interval() -> None:
+    summary = summarise(predictions(*UNEVEN[:4]), LABELS)
+    assert (summary.uar_interval, summary.accuracy_interval) == (None, None)
+    assert [set(figures) for figures in summary.uar_by_heard.values()] == [{"uar", "accuracy", "clips"}]
 
 
 def test_confusions_are_in_the_order_of_values_and_labels() -> None:
@@ -254,3 +287,9 @@ def test_a_summary_goes_through_json_and_pydantic(rows: list[tuple[int, int, str
     summary = summarise(predictions(*rows), LABELS)
     assert json.loads(json.dumps(summary._asdict(), allow_nan=False)) == summary._asdict()
     assert TypeAdapter(Summary).validate_python(json.loads(json.dumps(summary._asdict()))) == summary
+
+
+def test_a_summary_of_an_earlier_version_has_no_interval_of_the_accuracy() -> None:
+    earlier = summarise(predictions(*UNEVEN), LABELS)._asdict()
+    del earlier["accuracy_interval"]
+    assert TypeAdapter(Summary).validate_python(earlier).accuracy_interval is None

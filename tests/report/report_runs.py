@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import soundfile
 
 from raysee import lake, receipts, schema, storage
@@ -18,6 +19,7 @@ from raysee.evaluation.protocols import protocol
 from raysee.receipts import Receipt
 from raysee.storage import join
 from raysee.synthesis.marker import mark
+from raysee.training import finished
 from raysee.training.loop import Epoch
 
 LABELS = ["anger", "neutral", "sadness"]
@@ -85,6 +87,10 @@ def trained(
         )
     said = pa.Table.from_pylist(rows, schema=schema.PREDICTIONS)
     storage.write_table(join(place, "predictions.parquet"), said, schema.PREDICTIONS)
+    for repeat, fold in itertools.product(range(repeats), range(len(SPEAKERS))):
+        its = said.filter(pc.and_(pc.equal(said["repeat"], repeat), pc.equal(said["fold"], fold)))
+        uri = join(finished.folder(place, fold, repeat), "predictions.parquet")
+        storage.write_table(uri, its, schema.PREDICTIONS)
     summary = summarise(said, labels)
     for repeat, fold in [(0, -1), *itertools.product(range(repeats), range(len(SPEAKERS)))]:
         name = "final" if fold == -1 else f"repeat-{repeat}-fold-{fold:02d}"

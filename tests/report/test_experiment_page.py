@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import torch
 
 from raysee import lake, receipts, schema, storage
 from raysee.config import RunConfig, TrainingConfig
@@ -17,10 +18,11 @@ from raysee.experiments import EXPERIMENTS, Choice, Run
 from raysee.experiments.readings import CONDITIONS, Value
 from raysee.experiments.table import Line
 from raysee.features import front_end
+from raysee.models import MODELS
 from raysee.receipts import Receipt
-from raysee.report import experiment as page
-from raysee.report import training
-from raysee.report.experiment import otherwise, write_experiment
+from raysee.report import experiment_runs, first_layer, training
+from raysee.report.experiment import write_experiment
+from raysee.report.experiment_runs import otherwise
 from raysee.report.figures import Picture
 from raysee.report.published import BADSHAH_LABELS
 
@@ -55,8 +57,13 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
         calls[name].append((args, options))
         return Picture("data:image/png;base64,", 1, 1)
 
-    monkeypatch.setattr(page, "learning_curves", functools.partial(picture, "learning_curves"))
-    monkeypatch.setattr(training, "confusion_beside", functools.partial(picture, "confusion_beside"))
+    for module, name in (
+        (experiment_runs, "learning_curves"),
+        (experiment_runs, "by_speaker"),
+        (training, "confusion_beside"),
+        (training, "filters"),
+    ):
+        monkeypatch.setattr(module, name, functools.partial(picture, name))
     return calls
 
 
@@ -94,9 +101,18 @@ def test_ours_stands_beside_the_published_figure_with_its_interval_in_text_and_d
     assert html.count('class="bar') == 1
 
 
+def test_an_accuracy_has_its_interval_in_the_table_and_in_the_chart(root: str, read: Read, drawn: Drawn) -> None:
+    place, _ = trained(root)
+    run, _ = planned("mlp-vs-cnn", ["ravdess", "ravdess_song"], "MLP")
+    html = read("mlp-vs-cnn", lines_of(run, place, None, Value(0.6, None, 0.55, 0.66), None, None))
+    assert "63.0 % 60.0 % -3.0 55.0 to 66.0" in text_of(html)
+    assert '<i style="margin-left: 55.0%; width: 11.0%"></i><u style="left: 60.0%"></u>' in html
+    assert "random quarter 60.0 % 55.0 to 66.0 published 63.0 %" in text_of(html)
+
+
 def test_a_time_is_in_seconds_and_not_drawn(root: str, read: Read, drawn: Drawn) -> None:
     place, _ = trained(root)
-    run, _ = planned("mlp-vs-cnn", ["ravdess"], "MLP")
+    run, _ = planned("mlp-vs-cnn", ["ravdess", "ravdess_song"], "MLP")
     last = lines_of(run, place, None, None, None, Value(10.0))[-1]
     html = read("mlp-vs-cnn", [last])
     assert "27.4 s 10.0 s -17.4 s" in text_of(html)
@@ -194,10 +210,11 @@ def test_table_3_is_a_matrix_of_corpora_and_columns(root: str, read: Read, drawn
 
 def test_accuracies_are_charted_by_split_and_leaks_are_red(root: str, read: Read, drawn: Drawn) -> None:
     place, _ = trained(root)
-    leaky, clean = planned("mlp-vs-cnn", ["ravdess"], "MLP")
-    later, _ = planned("mlp-vs-cnn", ["ravdess"], "CNN")
+    both = ["ravdess", "ravdess_song"]
+    leaky, clean = planned("mlp-vs-cnn", both, "MLP")
+    later, _ = planned("mlp-vs-cnn", both, "CNN")
     lines = lines_of(leaky, place, Value(0.9), Value(0.81), Value(0.82), Value(3.0))
-    lines += lines_of(clean, place, Value(0.7), Value(0.42), None, None) + lines_of(later, "", *[None] * 4)
+    lines += lines_of(clean, place, Value(0.7), Value(0.42), None, None) + lines_of(later, "", *[None] * 5)
     html = read("mlp-vs-cnn", lines)
     (chart,) = re.findall(r"In a chart</h2>(.*?)<h2", html)
     assert re.findall(r"<th [^>]*>(.*?)</th>", chart) == ["MLP"], "nothing is there of the CNN"
@@ -205,6 +222,23 @@ def test_accuracies_are_charted_by_split_and_leaks_are_red(root: str, read: Read
     bars = re.findall(r'class="(bar[^"]*)"><i style="width: (\S+)%">', chart)
     assert bars == [("bar leaky", "81.0"), ("bar", "42.0")]
     assert "mlp-vs-cnn - leaks speakers and sentences" in html
+
+
+def test_a_figure_of_other_corpora_is_shown_and_not_held_against_ours(root: str, read: Read, drawn: Drawn) -> None:
+    place, _ = trained(root)
+    run, _ = planned("mlp-vs-cnn", ["ravdess"], "MLP")
+    html = read("mlp-vs-cnn", lines_of(run, place, Value(0.9), Value(0.81), None, None))
+    assert "63.0 % of ravdess, ravdess_song 81.0 % other corpora" in text_of(html)
+    assert "81.0 % published 63.0 % of ravdess, ravdess_song" in text_of(html)
+    assert '<b style="left' not in html, "no tick"
+
+
+def test_corpora_that_are_left_out_are_named(root: str, tmp_path: pathlib.Path) -> None:
+    (run,) = planned("keesing2020", ["emodb"], "A1")
+    for sentence in ("", "Left out by --corpora: cafe."):
+        uri = write_experiment(root, "keesing2020", lines_of(run, "", None), str(tmp_path / "page"), left_out=sentence)
+        page = storage.read_bytes(uri).decode()
+        assert (">corpora<" in page, sentence in page) == (bool(sentence), True)
 
 
 def test_alexnet_is_charted_by_condition(root: str, read: Read, drawn: Drawn) -> None:
@@ -235,8 +269,8 @@ def test_a_run_is_drawn_once_however_many_figures_are_read_off_it(root: str, rea
     place, _ = trained(root)
     run, _ = planned("mlp-vs-cnn", ["ravdess"], "MLP")
     html = read("mlp-vs-cnn", lines_of(run, place, Value(0.9), Value(0.81), Value(0.82), Value(3.0)))
-    assert len(drawn["learning_curves"]) == 1
-    assert html.count("<img") == 1
+    assert len(drawn["learning_curves"]) == len(drawn["by_speaker"]) == 1
+    assert html.count("<img") == 2
     assert "what is validated is the test part" in html
     assert 'rowspan="4"' in html
     assert set(re.findall(r'href="#(.*?)"', html)) == set(re.findall(r'id="(.*?)"', html)) == {"run-1"}
@@ -272,6 +306,71 @@ def test_spectrograms_of_an_unfinished_run_stand_beside_the_published_ones(root:
     assert (counts[fear][0], counts[fear][fear], sum(map(sum, counts))) == (9, 3, 12)
     assert (published[0][0], labels, source) == (84.21, list(BADSHAH_LABELS), "Badshah et al. 2017, fresh")
     assert "beside the published" not in read("badshah2017", lines_of(literal, place, *values))
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_speakers_and_genders_are_those_of_the_finished_folds(root: str, read: Read, drawn: Drawn, whole: bool) -> None:
+    place, summary = trained(root)
+    if not whole:
+        storage.remove(f"{place}/{receipts.NAME}")
+        storage.remove(f"{place}/predictions.parquet")
+        storage.remove(f"{place}/folds/repeat-0-fold-02/receipt.json")
+    (run,) = planned("keesing2020", ["emodb"], "A1")
+    text = text_of(read("keesing2020", lines_of(run, place, Value(0.7))))
+    (((uar, gender, chance), options),) = drawn["by_speaker"]
+    speakers = ["03", "08", "09"] if whole else ["03", "08"]
+    assert uar == {name: summary.uar_by_speaker[name]["uar"] for name in speakers}
+    assert (gender["03"], gender["08"], chance) == ("male", "female", summary.chance)
+    assert options == {"synthetic": False}
+    male = f"male {100 * summary.uar_by_group['gender']['male']:.1f} %"
+    assert re.search(rf"UAR by file of each speaker; over all files female \d+\.\d %, {male} ", text)
+
+
+def test_speakers_of_whom_nobody_says_the_gender_are_drawn_without(root: str, read: Read, drawn: Drawn) -> None:
+    place, _ = trained(root)
+    said = storage.read_table(f"{place}/predictions.parquet", schema.PREDICTIONS)
+    nobody = said.set_column(2, schema.PREDICTIONS.field(2), pa.nulls(said.num_rows, pa.string()))
+    storage.write_table(f"{place}/predictions.parquet", nobody, schema.PREDICTIONS)
+    (run,) = planned("keesing2020", ["emodb"], "A1")
+    text = text_of(read("keesing2020", lines_of(run, place, Value(0.7))))
+    assert "UAR by file of each speaker Learning curves" in text
+    (((_, gender, _), _),) = drawn["by_speaker"]
+    assert set(gender.values()) == {None}
+
+
+def test_the_first_layer_is_drawn_where_it_was_kept(root: str, read: Read, drawn: Drawn) -> None:
+    place, _ = trained(root)
+    run = planned("stanford2015", ["emodb"], "R1")[0]
+    lines = lines_of(run, place, Value(0.4), Value(0.4))
+    assert "first layer of the" not in read("stanford2015", lines), "by an earlier version"
+    weight = torch.arange(2 * 2 * 3 * 5.0).reshape(2, 2, 3, 5)
+    first_layer.keep(f"{place}/folds/repeat-0-fold-00", {"convolutions.0.weight": weight})
+    assert "of the first fold's network" in read("stanford2015", lines)
+    (((drawn_weight,), options),) = drawn["filters"]
+    assert drawn_weight.tolist() == weight.tolist()
+    assert options == {"lowest_first": True, "synthetic": False}
+    drawn.clear()
+    table_3 = lines_of(planned("keesing2020", ["emodb"], "A1")[0], place, Value(0.7))
+    assert "first layer of the" not in read("keesing2020", table_3), "its page would be too heavy"
+    assert not drawn["filters"]
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "expected"),
+    [
+        ("stanford-r1", (64, 64, 2), (16, 2, 64, 5)),
+        ("aldeneh", (40,), (32, 40, 8)),
+        ("alexnet", (256, 256, 3), (16, 3, 11, 11)),
+        ("latif", (1,), (10, 1, 400)),
+        ("mlp", (180,), (64, 180)),
+        ("zhao", (40,), (6, 1, 8, 8)),  # beside a recurrent layer
+        ("cnn-lstm", (64, 64, 2), (16, 2, 64, 5)),
+        ("chunk-lstm", (64, 64, 2), None),  # what follows a recurrent layer is no first one
+    ],
+)
+def test_the_first_layer_of_networks(model: str, shape: tuple[int, ...], expected: tuple[int, ...] | None) -> None:
+    found = first_layer.first_layer(MODELS[model].sizes["debug"](shape, 7).state_dict())
+    assert (None if found is None else found.shape) == expected
 
 
 def test_where_the_figures_come_from(root: str, read: Read, drawn: Drawn) -> None:

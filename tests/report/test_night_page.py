@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from raysee import schema, storage
+from raysee import receipts, schema, storage
 from raysee.errors import ConfigurationError
 from raysee.evaluation import drift
 from raysee.evaluation.metrics import Summary
@@ -79,6 +79,21 @@ def test_the_headline_accounts_for_every_call(summary: Summary, scores: str, rea
     assert "Nothing passes a limit" not in text
     assert "no recordings: 3 .txt" in text
     assert "cost" not in text_of(read())
+
+
+def test_a_night_of_several_starts_has_no_throughput(summary: Summary, scores: str, read: Read, drawn: Drawn) -> None:
+    """Its audio is of all starts, and its wall time of the last one."""
+    receipt = write_night(scores, summary, a_night())
+    cut_short = {"left": 1200, "work": "w2", "model": "s3://lake/runs/other"}
+    for details, said in (
+        ({"shards_found": 1}, "60.0 min wall time of the last start 2.5 h core time"),
+        ({"shards_found": 1, "cut_short": cut_short}, "work w2 of the model s3://lake/runs/other: 1,200 of its calls"),
+    ):
+        told = receipt.model_copy(update={"details": receipt.details | details})
+        receipts.write(scores, told, "nights/00000.json")
+        text = text_of(read())
+        assert said in text
+        assert "audio hours an hour" not in text
 
 
 def test_emotions_roles_flags_and_stages(summary: Summary, scores: str, read: Read, drawn: Drawn) -> None:

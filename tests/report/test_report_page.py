@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import torch
 
 from raysee import receipts, schema, storage
 from raysee.config import RunConfig
@@ -18,7 +19,7 @@ from raysee.evaluation.protocols import PROTOCOLS
 from raysee.features import FEATURES
 from raysee.models import MODELS
 from raysee.receipts import Receipt
-from raysee.report import figures, training
+from raysee.report import figures, first_layer, training
 from raysee.report.figures import Picture
 from raysee.report.page import write_report
 from raysee.report.published import BADSHAH_LABELS
@@ -127,11 +128,24 @@ def test_the_numbers_of_a_training_are_those_of_its_receipt(tmp_path: pathlib.Pa
     assert summary.uar_interval is not None
     low, high = map(percent, summary.uar_interval)
     assert f"UAR, pooled {percent(summary.uar_pooled)} % 95 % over speakers {low} to {high} %" in text
+    assert summary.accuracy_interval is not None
+    low, high = map(percent, summary.accuracy_interval)
+    assert f"accuracy {percent(summary.accuracy)} %, {low} to {high} % over speakers" in text
     assert f"macro F1 {percent(summary.macro_f1)} % calibration error {percent(summary.ece)} %" in text
     assert "calibrated on" not in text, "the folds have no temperatures"
     assert "learning Adam at 0.0001, batches of 32" in text
     assert "By what was heard" not in text, "nobody was heard under this protocol"
     assert "float32, 4 epochs, 2 repeats" in text
+
+
+def test_a_run_of_an_earlier_version_has_no_interval_of_its_accuracy(
+    tmp_path: pathlib.Path, read: Read, drawn: Drawn
+) -> None:
+    place, summary = trained(a_lake(tmp_path))
+    earlier = summary._asdict()
+    del earlier["accuracy_interval"]
+    changed(place, metrics=earlier)
+    assert f"accuracy {percent(summary.accuracy)} % macro F1" in text_of(read(place))
 
 
 def test_the_calibrated_error_stands_beside_the_other(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
@@ -163,6 +177,9 @@ def test_figures_by_what_was_heard_are_those_of_its_clips(tmp_path: pathlib.Path
     for condition, clips in (("heard", 24), ("unheard", 48)):
         share = percent(right[condition == "heard"] / clips)
         assert f" speaker {condition}, sentence heard {clips} {share} {share} " in text
+    unheard = summarise(said, ["anger", "neutral", "sadness"]).uar_by_heard["speaker unheard, sentence heard"]
+    low, high = percent(unheard["accuracy_low"]), percent(unheard["accuracy_high"])
+    assert f"speaker unheard, sentence heard 48 {share} {share} {low} to {high} " in text, "of two speakers"
 
 
 def test_speakers_and_answers_are_drawn_as_they_were_predicted(
@@ -192,6 +209,17 @@ def test_the_filters_are_those_of_the_delivered_network(tmp_path: pathlib.Path, 
     save(place, network.state_dict(), card.model_copy(update={"front_end_fingerprint": "other"}))
     assert "First layer" not in read(place)
     assert len(drawn["filters"]) == 1
+
+
+def test_a_run_that_delivers_no_model_shows_the_first_layer_that_it_kept(
+    tmp_path: pathlib.Path, read: Read, drawn: Drawn
+) -> None:
+    place, _ = trained(a_lake(tmp_path))
+    changed(place, deliver=False)
+    first_layer.keep(f"{place}/folds/repeat-0-fold-00", {"output.weight": torch.eye(3)})
+    assert "Filters of the first layer of the first fold's network" in text_of(read(place))
+    (((weight,), _),) = drawn["filters"]
+    assert weight.tolist() == torch.eye(3).tolist()
 
 
 def test_spectrograms_stand_beside_the_published_ones_in_the_order_of_the_labels(

@@ -1,4 +1,5 @@
 import json
+import pathlib
 import urllib.parse
 from typing import Any
 
@@ -8,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raysee import schema, storage
-from raysee.errors import BusyError, MissingError
+from raysee.errors import BusyError, ConfigurationError, MissingError
 from raysee.lock import Lock
 from raysee.scoring import batches, contact_lens, ledger
 from raysee.scoring.batches import Batch
@@ -72,6 +73,50 @@ def test_nothing_is_left_of_a_call_and_all_of_the_others(scored: str, number: in
     assert json.loads(storage.read_bytes(storage.join(scored, "forgotten", receipt)))["rows"] == counts
     with pytest.raises(MissingError, match="knows no call"):
         forget(scored, name)
+
+
+@pytest.fixture
+def same_name(scored: str) -> str:
+    """Another night, whose recorder has used the name of a call again."""
+    _again(scored)
+    return scored
+
+
+def _again(place: str) -> None:
+    rows = planned("file:///two/b.wav")
+    rows = rows.set_column(rows.schema.get_field_index("call_id"), rows.schema.field("call_id"), [["b.wav"]])
+    batches.begin(place, _batch().model_copy(update={"number": 1}), rows)
+
+
+def test_of_several_recordings_of_one_name_none_is_erased_by_chance(same_name: str) -> None:
+    before = _everything(same_name)
+    with pytest.raises(
+        ConfigurationError, match=r"2 recordings are called 'b.wav': file:///b.wav, file:///two/b.wav.*--uri"
+    ):
+        forget(same_name, "b.wav")
+    with pytest.raises(
+        MissingError, match=r"no call 'b.wav' at file:///three/b.wav, but at file:///b.wav, file:///two/"
+    ):
+        forget(same_name, "b.wav", "file:///three/b.wav")
+    assert _everything(same_name) == before
+
+
+def test_the_recording_that_is_meant_is_erased_or_all_of_them(same_name: str) -> None:
+    assert forget(same_name, "b.wav", "file:///two/b.wav")["plans"] == 1
+    assert batches.read(same_name, "calls", schema.CALLS)["uri"].to_pylist().count("file:///b.wav") == 2
+    _again(same_name)
+    assert forget(same_name, "b.wav", everywhere=True)["plans"] == 2
+    assert b"b.wav" not in _everything(same_name)
+    assert len(storage.names(storage.join(same_name, "forgotten"))) == 2, "each has its receipt"
+
+
+def test_what_a_killed_start_was_writing_is_erased_too(scored: str) -> None:
+    if scored.startswith("s3://"):
+        pytest.skip("an object is there or not")
+    night = pathlib.Path(storage.path_of(scored)) / "calls" / "date=2026-11-19"
+    (night / ".part-00000.parquet.0123456789abcdef.tmp").write_bytes(b"anna@example.org.wav")
+    forget(scored, "anna@example.org.wav")
+    assert [path.name for path in night.iterdir()] == ["part-00000.parquet"]
 
 
 def test_a_kill_in_between_is_gone_on_with(scored: str) -> None:

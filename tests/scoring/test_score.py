@@ -17,11 +17,12 @@ from raysee.audio.resample import resample
 from raysee.audio.segments import FRAME_S
 from raysee.audio.speech import ENERGY, NONE
 from raysee.config import Channel, RunConfig, ScoreConfig
-from raysee.errors import MissingError
+from raysee.errors import ConfigurationError, MissingError
 from raysee.evaluation.protocols import PROTOCOLS
 from raysee.features import FEATURES
 from raysee.models import MODELS
-from raysee.scoring import ledger
+from raysee.scoring import hearing, ledger
+from raysee.scoring.hearing import Unanswered
 from raysee.scoring.plan import plan
 from raysee.scoring.score import Scores, score
 from raysee.scoring.scorer import Scorer, predictor
@@ -334,6 +335,43 @@ def test_one_bad_file_costs_one_row() -> None:
     assert scores.unsettled == [scores.rejects["id"][2].as_py()], "only what the store did not give may come back"
 
 
+def test_what_nobody_has_foreseen_in_a_recording_costs_one_row_and_is_tried_again() -> None:
+    its = scorer()
+
+    class Odd(type(FRONT_END)):  # type: ignore[misc]
+        def __call__(self, samples: Samples) -> Any:
+            assert len(samples) < 6 * RATE_HZ
+            return super().__call__(samples)
+
+    odd = its._replace(front_end=Odd(**FRONT_END.model_dump()))
+    files = {"file:///a.wav": wav(speech(5)), "file:///b.wav": wav(speech(7)), "file:///c.wav": wav(speech(5))}
+    scores = run(files, odd)
+    assert scores.calls["uri"].to_pylist() == ["file:///a.wav", "file:///c.wav"]
+    (rejected,) = scores.rejects.to_pylist()
+    assert (rejected["uri"], rejected["error"]) == ("file:///b.wav", "AssertionError")
+    assert "test_score.py, line" in rejected["message"]
+    assert scores.unsettled == [rejected["id"]]
+
+
+@pytest.mark.parametrize("ask_at", [1, 256])
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(KeyError("a layer"), Unanswered), (ConfigurationError("another model"), ConfigurationError)],
+)
+def test_what_is_wrong_with_the_model_rejects_no_recording(
+    ask_at: int, error: Exception, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a long call is read, and at its end."""
+    monkeypatch.setattr("raysee.scoring.hearing.ASK_AT", ask_at)
+
+    def broken(features: object) -> Any:
+        raise error
+
+    sound = np.concatenate([speech(5), silence(60)])
+    with pytest.raises(raised):
+        run({"file:///a.wav": wav(sound)}, scorer()._replace(predict=broken))
+
+
 def test_no_calls_make_no_rows() -> None:
     scores = run({}, scorer())
     assert scores.segments.num_rows == scores.calls.num_rows == scores.rejects.num_rows == 0
@@ -465,6 +503,36 @@ def test_one_sound_in_two_channels_is_everybody(
     assert (call_row["role"], call_row["scored"], call_row["channel"]) == (role, bool(alone), 0)
     assert len(segments) == (call_row["num_segments"] if alone else 0)
     assert call_row["talk_s"] > 15
+
+
+@pytest.mark.parametrize(("alone", "then"), [((), "one"), (("caller",), "one"), ((), "two")])
+def test_one_sound_in_two_channels_needs_no_more_memory_the_longer_it_is(
+    alone: tuple[str, ...], then: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nobody may be heard, and where two people come only when it was decided that it is one sound."""
+    monkeypatch.setattr("raysee.scoring.hearing.ASK_AT", 4)
+    monkeypatch.setattr("raysee.scoring.hearing.MOST_WAITING", 8)
+    most, asked = [0], []
+    add = hearing.Channel.add
+
+    def added(channel: hearing.Channel, *args: Any) -> None:
+        add(channel, *args)
+        most.append(channel.num_waiting)
+
+    monkeypatch.setattr(hearing.Channel, "add", added)
+    sound = np.concatenate([part for seed in range(60) for part in (speech(4, seed), silence(1))])
+    both = np.stack([sound, sound], axis=1)
+    if then == "two":
+        both = np.concatenate([both, np.stack([speech(200, 98), speech(200, 99)], axis=1)])
+    its = scorer(channels=(("caller", "customer"), alone) if alone else (("caller", "customer"),))
+    its = its._replace(predict=lambda features, answer=its.predict: asked.extend(features) or answer(features))
+    scores = run({"file:///a.wav": wav(both)}, its)
+    (call_row,) = scores.calls.to_pylist()
+    assert (call_row["scored"], "dual_mono" in call_row["flags"]) == (bool(alone), True)
+    assert call_row["talk_s"] == pytest.approx(len(both) / RATE_HZ - 60, rel=0.05)
+    assert scores.segments.num_rows == (call_row["num_segments"] if alone else 0)
+    assert bool(asked) == bool(alone), "the model hears nothing that may not be scored"
+    assert max(most) <= (4 if alone else 8) + 10, "a block of 30 s has 6 segments, and what was said at its end"
 
 
 def test_what_is_improbable_is_unsure() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import safetensors.torch
 import torch
 
 from raysee import storage
@@ -239,7 +240,7 @@ def delivered(result: FoldResult, place: str, weights: dict[str, torch.Tensor]) 
         corpora=[],
         synthetic=True,
         metrics={},
-        fingerprint="0123456789ab",
+        fingerprint=card.fingerprint_of(safetensors.torch.save(weights)),
         versions={},
         written_at="2026-11-29T00:00:00+00:00",
     )

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import pathlib
 from typing import Any
@@ -22,6 +23,10 @@ def weights(num_labels: int = 3, num_columns: int = 40) -> dict[str, torch.Tenso
     torch.manual_seed(1)
     state: dict[str, torch.Tensor] = MODELS["aldeneh"].sizes["debug"]((num_columns,), num_labels).state_dict()
     return state
+
+
+def fingerprint(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def card(**changes: Any) -> Card:
@@ -49,7 +54,7 @@ def card(**changes: Any) -> Card:
         ],
         "synthetic": True,
         "metrics": {"uar_mean_of_folds": 0.6, "uar_std_of_repeats": None},
-        "fingerprint": "0123456789ab",
+        "fingerprint": fingerprint(safetensors.torch.save(weights())),
         "temperature": 1.7,
         "calibrated": True,
         "reference": {"duration_s": [1, 2], "probability:anger": [3, 4]},
@@ -180,8 +185,25 @@ def with_more(state: dict[str, torch.Tensor]) -> bytes:
 )
 def test_weights_that_do_not_fit_are_refused(run: str, data: bytes) -> None:
     storage.write_bytes(storage.join(run, "model.safetensors"), data)
-    with pytest.raises(ConfigurationError, match=r"model\.safetensors does not fit its card"):
+    with pytest.raises(ConfigurationError, match=r"model\.safetensors does not fit its card: its fingerprint is"):
         load(run)
+    rewrite(run, fingerprint=fingerprint(data))
+    with pytest.raises(ConfigurationError, match=r"model\.safetensors does not fit its card: (?!its fingerprint)"):
+        load(run)
+
+
+def test_weights_of_another_training_are_not_taken_for_those_of_the_card(run: str) -> None:
+    """As a kill between the two leaves them where a model is trained again."""
+    other = {name: tensor + 1 for name, tensor in weights().items()}
+    storage.write_bytes(storage.join(run, "model.safetensors"), safetensors.torch.save(other))
+    with pytest.raises(ConfigurationError, match=r"the card has .* wait for that; else train the model again"):
+        load(run)
+
+
+def test_another_model_than_the_one_that_is_wanted_is_refused(run: str) -> None:
+    load(run, card().fingerprint)
+    with pytest.raises(ConfigurationError, match=rf"holds the model {card().fingerprint} by now, .* began with 0123"):
+        load(run, "0123456789ab")
 
 
 @pytest.mark.parametrize("changes", [{"mean": [0.0] * 39}, {"std": [1.0] * 41}, {"std": None}])
