@@ -40,7 +40,8 @@ def merge_fingerprints(parts: Iterable[str]) -> str:
 #: bfloat16: mixed precision by torch.autocast.
 Precision = Literal["float32", "bfloat16"]
 Size = Literal["published", "debug"]  # of a network
-Aggregation = Literal["mean", "median", "vote"]  # from the windows of a clip to the clip
+Pooling = Literal["mean", "median", "vote"]  # of what is said of the windows of a clip
+Aggregation = Literal["mean", "median", "vote", "lstm"]  # from the windows of a clip to the clip
 
 
 class TrainingConfig(Config):

@@ -39,7 +39,8 @@ def train(
         typer.Option("--set", help="A setting of the training, NAME=VALUE, e.g. batch_size=64 or patience=5."),
     ] = None,
     aggregation: Annotated[
-        Aggregation, typer.Option(help="From the windows of a clip to the clip, for networks that see windows.")
+        Aggregation,
+        typer.Option(help="From the windows of a clip to the clip, for networks that see windows; lstm: learned."),
     ] = "mean",
     hop_ms: Annotated[int, typer.Option(help="Between windows, for networks that slide.")] = 10,
     augmented: Annotated[str, typer.Option(help="Features of altered copies to train on too.")] = "",

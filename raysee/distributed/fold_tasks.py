@@ -77,7 +77,7 @@ def _write_fold(place: str, work: Work, fold: Fold, result: FoldResult) -> FoldR
         test_speakers=sorted({clips.speakers[clip] for clip in seen.clip[fold.test].tolist()}),
         mean=result.statistics.mean.tolist() if result.statistics else None,
         std=result.statistics.std.tolist() if result.statistics else None,
-        temperature=temperature(work.config, clips, seen, labels, fold, result.validation),
+        temperature=temperature(work.config, clips, seen, labels, fold, result.validation, result.lstm),
         curve=result.curve,
         wall_s=result.wall_s,
     )

@@ -109,8 +109,9 @@ def _fold_place(place: str) -> str:
 
 
 def _check(config: RunConfig, workers: tuple[int, int], gpus: bool, checkpoint_epochs: int) -> None:
-    if config.model not in MODELS:
-        raise ConfigurationError(f"{config.model} is fitted on one core: leave --workers out.")
+    if config.model not in MODELS or config.aggregation == "lstm":
+        what = "An LSTM over windows" if config.model in MODELS else config.model
+        raise ConfigurationError(f"{what} is fitted on one core: leave --workers out.")
     least, most = workers
     if not 1 <= least <= most or checkpoint_epochs < 1:
         raise ConfigurationError(

@@ -3,13 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 
-from raysee.config import Aggregation
+from raysee.config import Pooling
 
 Array = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
 
-def by_clip(probabilities: Array, clip_of: Indices, how: Aggregation) -> tuple[Indices, Array]:
+def by_clip(probabilities: Array, clip_of: Indices, how: Pooling) -> tuple[Indices, Array]:
     """The clips in ascending order, and their probabilities (num_clips, num_labels) of those of their examples.
 
     "mean" is Badshah et al. 2017, section III: the softmax vectors of a file's spectrograms are averaged. "median" is

@@ -19,7 +19,7 @@ from torch import nn
 
 from raysee.config import TrainingConfig
 from raysee.errors import ConfigurationError
-from raysee.models import badshah
+from raysee.models import badshah, score_lstm
 from raysee.models.network import Network
 
 #: Of red, green and blue over ImageNet, on a scale of 0 to 1: what torchvision's weights were trained under.
@@ -27,6 +27,7 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 _LAST_LAYER = "classifier.6."
+_NOT_TAKEN = (_LAST_LAYER, f"{score_lstm.NAME}.")  # nor the LSTM over the windows of another training
 
 
 class AlexNet(nn.Module):
@@ -92,6 +93,8 @@ class AlexNet(nn.Module):
 def load_pretrained(model: nn.Module, data: bytes) -> None:
     """Give a model all weights of a safetensors file (its bytes) but those of AlexNet's last layer, which is classes.
 
+    Those of an LSTM over windows are left out too: it is fitted after the network.
+
     torchvision publishes its weights as a .pth file, a pickle that could run anything: none is opened here. To convert
     what torchvision.models.AlexNet_Weights.IMAGENET1K_V1 downloads:
 
@@ -108,7 +111,7 @@ def load_pretrained(model: nn.Module, data: bytes) -> None:
             f"The initial weights are no safetensors file ({error}): if they are a .pth file, convert it by "
             "safetensors.torch.save_file(torch.load(FILE, weights_only=True), NEW_FILE)."
         ) from error
-    given = {name: weight for name, weight in weights.items() if not name.startswith(_LAST_LAYER)}
+    given = {name: weight for name, weight in weights.items() if not name.startswith(_NOT_TAKEN)}
     wanted = {name: weight for name, weight in model.state_dict().items() if not name.startswith(_LAST_LAYER)}
     if given.keys() != wanted.keys():
         raise ConfigurationError(

@@ -24,6 +24,7 @@ from raysee.evaluation.protocols import Protocol, protocol
 from raysee.evaluation.standardise import Statistics
 from raysee.features import FrontEnd, front_end
 from raysee.models import build, network
+from raysee.models.score_lstm import NAME, ScoreLstm
 from raysee.training.clips import Clips
 from raysee.training.finished import FoldReceipt
 from raysee.training.inputs import Inputs
@@ -191,9 +192,9 @@ def load_card(run: str, fingerprint: str = "") -> Card:
 
 
 def load(run: str, fingerprint: str = "") -> tuple[nn.Module, Card, FrontEnd]:
-    """The network in evaluation mode, its card and its front-end; see `load_card`.
+    """The network in evaluation mode, with the LSTM that aggregates where one does, its card and its front-end.
 
-    ConfigurationError where they don't fit.
+    ConfigurationError where they don't fit; see also `load_card`.
     """
     card = load_card(run, fingerprint)
     uri = storage.join(run, "model.safetensors")
@@ -204,6 +205,8 @@ def load(run: str, fingerprint: str = "") -> tuple[nn.Module, Card, FrontEnd]:
             "Where it is just being trained again, wait for that; else train the model again."
         )
     model = build(card.config, tuple(card.shape), len(card.labels))
+    if card.config.aggregation == "lstm":
+        model.add_module(NAME, ScoreLstm(len(card.labels)))
     try:
         model.load_state_dict(safetensors.torch.load(data))
     except (SafetensorError, RuntimeError) as error:

@@ -13,6 +13,7 @@ from raysee.models import CLASSIFIERS
 from raysee.models.classical import choose, fit_predict
 from raysee.training.clips import Array, Clips, Examples, Indices, examples
 from raysee.training.fit import FoldResult, check_finite, derive_seed, standardised
+from raysee.training.fit_lstm import fit_lstm
 from raysee.training.loop import example_weights
 
 
@@ -57,22 +58,26 @@ def fit_fold(
             groups = np.asarray(clips.groups)[_clip_of(clips)]
             inner = inner_folds(fold.train, groups)
             parameters = choose(spec, inner, [values] * len(inner), classes, weigh)
-    train, asked = fold.train, np.concatenate([fold.test, fold.validation])
+    train, heard = fold.train, fold.train if config.aggregation == "lstm" else fold.train[:0]
+    asked = np.concatenate([fold.test, fold.validation, heard])
     answers = fit_predict(
         spec, parameters, values[train], classes[train], values[asked], seed=seed, weights_N=weigh(train)
     )
+    tested, validated, known = np.split(answers, np.cumsum([len(fold.test), len(fold.validation)]))
+    lstm = fit_lstm(config, clips, labels, known, _clip_of(clips)[heard], seed) if len(heard) else None
     return FoldResult(
         fold=fold.number,
         repeat=repeat,
         seed=seed,
         chosen_epoch=0,
         curve=[],
-        probabilities=answers[: len(fold.test)],
+        probabilities=tested,
         weights={},
         statistics=statistics,
         wall_s=time.perf_counter() - began,
-        validation=answers[len(fold.test) :],
+        validation=validated,
         parameters=parameters,
+        lstm=lstm,
     )
 
 

@@ -76,5 +76,6 @@ def has_examples(places: Sequence[str]) -> bool:
 def answers(places: Sequence[str], config: RunConfig) -> pa.Table:
     """What these trainings of a run say of the clips that they have tested, schema.PREDICTIONS."""
     if protocol(config.protocol).split == "example" and has_examples(places):
+        assert config.aggregation != "lstm", "an LSTM of a fold does not answer for what other folds say"
         return whole_clips(together(places, "examples.parquet", schema.EXAMPLES), config.aggregation)
     return together(places, "predictions.parquet", schema.PREDICTIONS)

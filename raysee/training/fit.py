@@ -18,8 +18,10 @@ from raysee.evaluation.standardise import Statistics
 from raysee.models import build, network
 from raysee.models.alexnet import load_pretrained
 from raysee.models.network import Network
+from raysee.models.score_lstm import NAME, ScoreLstm
 from raysee.training.batches import Batches
 from raysee.training.clips import Array, Clips, Examples, Indices, examples, with_copies
+from raysee.training.fit_lstm import fit_lstm
 from raysee.training.loop import Course, Epoch, Validation, example_weights, run, weights_of
 from raysee.training.predict import predict
 from raysee.training.trainer import Trainer
@@ -40,6 +42,7 @@ class FoldResult:
     wall_s: float
     validation: Array = field(default_factory=lambda: np.empty((0, 0), np.float32))  # probabilities of its examples
     parameters: dict[str, float] = field(default_factory=dict)  # of a classifier, those that were chosen
+    lstm: ScoreLstm | None = None  # what answers for clips, where that is the aggregation
 
 
 def fit_fold(
@@ -56,7 +59,7 @@ def fit_fold(
     """Fit `config.model` on one fold of `clips`; the order of `labels` is that of the classes.
 
     `altered` holds augmented copies under the ids of their clips: those of the training part are trained on too.
-    `initial` is a file of weights to start from.
+    `initial` is a file of weights to start from. Where an LSTM aggregates, its weights are among the model's.
 
     Loss: cross-entropy of example i times w(class of i), w(c) = N / (K N_c), averaged over the batch (Keesing et al.
     2020, section 4.2: every class has the same total weight). Deterministic on one thread of a CPU.
@@ -93,6 +96,11 @@ def fit_fold(
         validation = Validation(classes[fold.validation], labels, answer, rules.select == "validation")
     course = Course()
     run(f"fold {fold.number}, repeat {repeat}", model, trainer, training, batches(train), validation, course)
+    lstm = None
+    if config.aggregation == "lstm":
+        heard = fold.train  # without altered copies, whose windows would come behind those of their clips
+        lstm = fit_lstm(config, clips, labels, predict(model, spec, batches(heard)), seen.clip[heard], seed)
+        model.add_module(NAME, lstm)
     return FoldResult(
         fold=fold.number,
         repeat=repeat,
@@ -104,6 +112,7 @@ def fit_fold(
         statistics=statistics,
         wall_s=time.perf_counter() - began,
         validation=np.empty((0, 0), np.float32) if held is None else predict(model, spec, held),
+        lstm=lstm,
     )
 
 

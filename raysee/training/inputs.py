@@ -126,6 +126,11 @@ def _check_names(config: RunConfig) -> None:
         raise ConfigurationError(f"{', '.join(strangers)} cannot be tested: it is none of {', '.join(config.corpora)}.")
     if config.test and rules.split != "corpus":
         raise ConfigurationError(f"Corpora are tested by name under a protocol across corpora, not under {rules.name}.")
+    if config.aggregation == "lstm" and rules.split == "example":
+        raise ConfigurationError(
+            f"Protocol {rules.name} tears the examples of a clip apart, and an LSTM hears them in their order: take "
+            "another --protocol, or --aggregation mean."
+        )
     if config.initial and config.model in CLASSIFIERS:
         raise ConfigurationError(f"{config.model} starts from no weights: leave --initial out.")
     if config.model == "alexnet-fine-tuned" and not config.initial:

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from raysee.config import Aggregation
-from raysee.evaluation.aggregate import by_clip
 from raysee.models.network import Network
+from raysee.training.aggregation import lstm_of, of_clips
 from raysee.training.batches import Batch, Batches, Ordered, cut_lengths, end_to_end, padded_rows
 from raysee.training.clips import Array, examples
 
@@ -63,4 +63,4 @@ def predict_clips(
     tensor = torch.from_numpy(values).to(device)
     answers = [predict(model, spec, Batches(spec, tensor, seen, group, batch_size)) for group in groups]
     probabilities = np.concatenate(answers)[np.argsort(np.concatenate(groups), kind="stable")]
-    return by_clip(probabilities, seen.clip, aggregation)[1]
+    return of_clips(probabilities, seen.clip, aggregation, lstm_of(model))[1]

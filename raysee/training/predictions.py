@@ -8,11 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raysee import schema
-from raysee.config import Aggregation, RunConfig
+from raysee.config import Pooling, RunConfig
 from raysee.evaluation.aggregate import by_clip
 from raysee.evaluation.calibration import fit_temperature
 from raysee.evaluation.folds import Fold
 from raysee.evaluation.protocols import protocol
+from raysee.models.score_lstm import ScoreLstm
+from raysee.training.aggregation import of_clips
 from raysee.training.clips import Array, Clips, Examples, Indices
 from raysee.training.fit import FoldResult
 
@@ -21,7 +23,7 @@ def predictions(
     config: RunConfig, clips: Clips, seen: Examples, labels: Sequence[str], fold: Fold, result: FoldResult
 ) -> pa.Table:
     """One row of schema.PREDICTIONS a clip of which examples were tested."""
-    tested, probabilities = by_clip(result.probabilities, seen.clip[fold.test], config.aggregation)
+    tested, probabilities = of_clips(result.probabilities, seen.clip[fold.test], config.aggregation, result.lstm)
     return _table(clips, seen, labels, fold, result, tested, probabilities).cast(schema.PREDICTIONS)
 
 
@@ -39,7 +41,7 @@ def example_predictions(
     return pa.concat_tables(tables).select(schema.EXAMPLES.names).cast(schema.EXAMPLES)
 
 
-def whole_clips(examples: pa.Table, aggregation: Aggregation) -> pa.Table:
+def whole_clips(examples: pa.Table, aggregation: Pooling) -> pa.Table:
     """One row of schema.PREDICTIONS a repeat and clip, of all of its examples that were tested, in whichever fold.
 
     `examples` is of schema.EXAMPLES. Where examples are split, a clip's are in several folds, and each fold by itself
@@ -63,15 +65,23 @@ def whole_clips(examples: pa.Table, aggregation: Aggregation) -> pa.Table:
 
 
 def temperature(
-    config: RunConfig, clips: Clips, seen: Examples, labels: Sequence[str], fold: Fold, validation: Array
+    config: RunConfig,
+    clips: Clips,
+    seen: Examples,
+    labels: Sequence[str],
+    fold: Fold,
+    validation: Array,
+    lstm: ScoreLstm | None = None,
 ) -> float | None:
     """What calibrates a model, of what it says of the examples of the validation part, (num_examples, num_labels).
+
+    An `lstm` that answers for clips is part of the model; it has not heard the validation part.
 
     None where nothing is validated, and where what is validated is the test part.
     """
     if not len(fold.validation) or protocol(config.protocol).validation == "test":
         return None
-    held, probabilities = by_clip(validation, seen.clip[fold.validation], config.aggregation)
+    held, probabilities = of_clips(validation, seen.clip[fold.validation], config.aggregation, lstm)
     return fit_temperature(probabilities, np.array([labels.index(clips.labels[clip]) for clip in held.tolist()]))
 
 

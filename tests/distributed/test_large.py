@@ -412,6 +412,11 @@ def test_an_error_of_all_workers_is_a_sentence_and_not_tried_again(small_lake: p
         ({}, {"workers": (2, 1)}, "2:1 workers .* cannot be: give --workers N"),
         ({}, {"workers": (0, 1)}, "0:1 workers .* cannot be: give --workers N"),
         ({"labels": ("joy",)}, {"workers": (1, 1)}, "Unknown labels joy"),
+        (
+            {"aggregation": "lstm"},
+            {"workers": (1, 1)},
+            "An LSTM over windows is fitted on one core: leave --workers out",
+        ),
         ({"protocol": "loso"}, {"workers": (1, 1)}, "Unknown protocol 'loso'"),
     ],
 )

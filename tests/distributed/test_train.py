@@ -223,6 +223,19 @@ def of_model(model: str, features: str, **fields: object) -> RunConfig:
     return CHUNKS.model_copy(update={"model": model, "features": features, **fields})
 
 
+def test_an_lstm_over_the_chunks_of_a_clip_is_delivered_with_the_model(chunks: str) -> None:
+    stage = train(chunks, CHUNKS.model_copy(update={"aggregation": "lstm", "deliver": True}))
+    said = table(stage)
+    assert said.num_rows == len(set(said["clip_id"].to_pylist())) == 4 * 2 * CLIPS_EACH
+    model, its_card, _ = card.load(stage.place)
+    assert its_card.config.aggregation == "lstm"
+    assert its_card.calibrated, "by validation speakers, whom the LSTM has not heard"
+    plain, _, _ = card.load(train(chunks, CHUNKS.model_copy(update={"deliver": True})).place)
+    more = model.state_dict().keys() - plain.state_dict().keys()
+    assert {name.partition(".")[0] for name in more} == {"aggregation"}
+    assert all(torch.equal(model.state_dict()[name], weights) for name, weights in plain.state_dict().items())
+
+
 def test_the_chunks_of_a_clip_answer_together(chunks: str) -> None:
     stage = train(chunks, of_model("stanford-r2", "chunks64"))
     said = table(stage)

@@ -180,6 +180,13 @@ def test_a_file_without_the_last_layer_is_as_good() -> None:
     assert torch.equal(model.state_dict()["features.0.weight"], weights["features.0.weight"])
 
 
+def test_the_lstm_over_the_windows_of_another_training_is_left_out() -> None:
+    model = debug(ALEXNET_FINE_TUNED)
+    weights, _ = trained()
+    load_pretrained(model, safetensors.torch.save({**weights, "aggregation.output.bias": torch.zeros(4)}))
+    assert torch.equal(model.state_dict()["features.0.weight"], weights["features.0.weight"])
+
+
 class Trap:
     """Makes a folder when it is unpickled."""
 

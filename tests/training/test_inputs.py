@@ -182,11 +182,20 @@ def test_without_a_scheme_the_corpora_keep_their_own_labels(root: str) -> None:
         ({"corpora": ("a", "c", "d")}, "Unknown corpus 'd'"),
         ({"corpora": ("a", "c", "emodb")}, "has no manifest of emodb: run `raysee manifest emodb"),
         ({"features": "summary180"}, "aldeneh takes .*, not summary180"),
+        (
+            {"aggregation": "lstm", "protocol": "stanford2015", "test": ()},
+            "Protocol stanford2015 tears the examples of a clip apart, .*: take another --protocol",
+        ),
     ],
 )
 def test_what_cannot_be_is_said(root: str, changed: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         find(root, ACROSS.model_copy(update=changed))
+
+
+def test_an_lstm_wants_several_examples_of_a_clip(root: str) -> None:
+    with pytest.raises(ConfigurationError, match="aldeneh sees each clip as one example.*leave --aggregation out"):
+        prepare(find(root, ACROSS.model_copy(update={"aggregation": "lstm"})))
 
 
 def test_two_corpora_of_the_same_people_share_them(tmp_path: pathlib.Path) -> None:
