@@ -43,7 +43,17 @@ def path_of(uri: str) -> str:
     scheme, _, rest = uri.partition("://")
     if scheme == "s3":
         return rest
-    return urllib.parse.unquote(rest)
+    return unquoted(rest)
+
+
+def unquoted(path: str) -> str:
+    """A file's path out of its URI: whatever bytes its name has, UTF-8 or not, as Python writes them."""
+    return os.fsdecode(urllib.parse.unquote_to_bytes(os.fsencode(path)))
+
+
+def printable(path: str) -> str:
+    """A path as text that can be written into a table: bytes that are not UTF-8 become U+FFFD."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def uri_of(root: str, path: str) -> str:

@@ -9,7 +9,6 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
-import urllib.parse
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 
 from raysee import schema as schemas
 from raysee.errors import MissingError, StorageError
-from raysee.filesystems import etag_of, explained, filesystem, path_of, uri_of
+from raysee.filesystems import etag_of, explained, filesystem, path_of, printable, unquoted, uri_of
 
 #: The ending of what is being written, or was when its process was killed: no listing shows it.
 UNFINISHED = ".tmp"
@@ -40,7 +39,7 @@ def normalise(place: str | os.PathLike[str]) -> str:
     if not separator and text.strip():
         return pathlib.Path(text).expanduser().absolute().as_uri().rstrip("/")
     if scheme == "file" and rest.startswith("/"):
-        return pathlib.Path(urllib.parse.unquote(rest)).as_uri().rstrip("/")
+        return pathlib.Path(unquoted(rest)).as_uri().rstrip("/")
     if scheme == "s3" and rest.strip("/"):
         return text.rstrip("/")
     raise StorageError(f"{text!r} is not a place that raysee can use: give s3://bucket/..., file:///... or a path.")
@@ -61,8 +60,8 @@ def local_folder(place: str) -> pathlib.Path:
 
 
 def basename(uri: str) -> str:
-    """The last part of a URI, with its ending."""
-    return path_of(uri).rsplit("/", 1)[-1]
+    """The last part of a URI, with its ending, as text."""
+    return printable(path_of(uri).rsplit("/", 1)[-1])
 
 
 def list_files(uri: str) -> list[FileInfo]:

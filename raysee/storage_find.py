@@ -2,11 +2,10 @@
 
 import concurrent.futures
 import glob
-import urllib.parse
 from collections.abc import Iterator, Sequence
 
 from raysee.errors import MissingError, StorageError
-from raysee.filesystems import etag_of, explained, filesystem, path_of, uri_of
+from raysee.filesystems import etag_of, explained, filesystem, path_of, unquoted, uri_of
 from raysee.storage import UNFINISHED, FileInfo, exists, join, list_files, normalise
 
 
@@ -24,7 +23,7 @@ def list_matching(place: str) -> tuple[str, list[FileInfo]]:
         raise StorageError(f"{place} begins with a pattern: name at least a folder or a bucket before it.")
     root, pattern = normalise(above), pattern + place[first:]
     if place.startswith("file://"):
-        pattern = urllib.parse.unquote(pattern)
+        pattern = unquoted(pattern)
     if any("**" in part and part != "**" for part in pattern.split("/")):
         raise StorageError(f"{place} is no pattern: ** stands for folders, so write /**/.")
     # Without being told, a file system passes over a folder that it may not read.

@@ -63,12 +63,11 @@ class Audio(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """An audio file: its format and codec, the seconds that it declares, and its samples, block by block.
+    """An audio file: the seconds that it declares, and its samples, block by block.
 
     All blocks have the same rate and channels, none is empty; they come once, and only while the file is open.
     """
 
-    format: str
     declared_s: float | None
     blocks: Iterator[Audio]
 
@@ -128,7 +127,7 @@ def open_audio(file: File, name: str = "") -> Iterator[Opened]:
             with opened:
                 frames = opened.frames
                 declared_s = frames / opened.samplerate if frames < _UNKNOWN_LENGTH and opened.samplerate else None
-                yield Opened(f"{opened.format} {opened.subtype}", declared_s, _by_libsndfile(opened))
+                yield Opened(declared_s, _by_libsndfile(opened))
             return
     file.seek(0)
     with _ffmpeg(file, kind, f"no decoder understands the file's {size} bytes: {refusal}") as by_ffmpeg:
@@ -199,8 +198,7 @@ def _first_sound(container: "av.container.InputContainer") -> Opened:
     if stream.codec_context is None:
         raise NotAudio(f"there is no decoder for the sound of the file ({kind})")
     declared_s = _declared_s(container, stream)
-    blocks = _by_ffmpeg(container, stream, declared_s)
-    return Opened(f"{kind} {stream.codec_context.name}", declared_s or None, blocks)
+    return Opened(declared_s or None, _by_ffmpeg(container, stream, declared_s))
 
 
 def _fault(error: Exception) -> str:

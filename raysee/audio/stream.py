@@ -21,27 +21,15 @@ class TooLong(AudioError):
     """More than 24 hours, by its header or by its samples: no call, and perhaps made to fill memory and time."""
 
 
-class CallInfo(NamedTuple):
-    """What a recording's header says of it; `duration_s` is None where it does not say."""
+class Call(NamedTuple):
+    """An open recording, with its own rate. Its blocks come once, in their order, and only while it is open.
+
+    They are samples (num_samples, num_channels) in [-1, 1], float32, at the rate that was asked for.
+    """
 
     sample_rate_hz: int
     num_channels: int
-    duration_s: float | None
-    format: str  # of the file and its codec, as libsndfile or FFmpeg calls them: "WAV PCM_16", "amr amrnb"
-
-
-class CallBlock(NamedTuple):
-    """Samples (num_samples, num_channels) in [-1, 1], float32, and when they begin in the recording."""
-
-    samples: Samples
-    start_s: float
-
-
-class Call(NamedTuple):
-    """An open recording. Its blocks come once, in their order, and only while it is open."""
-
-    info: CallInfo
-    blocks: Iterator[CallBlock]
+    blocks: Iterator[Samples]
 
 
 @contextlib.contextmanager
@@ -71,8 +59,7 @@ def open_call(file: File, rate_hz: int, block_s: float = 30.0, name: str = "") -
             if declared_s is not None and declared_s > _LONGEST_S:
                 raise TooLong(f"the file declares {declared_s / 3600:.1f} h, the limit is 24 h: cut it into pieces")
             sound = _checked(itertools.chain([first], opened.blocks), kept)
-            blocks = _cut(resample_blocks(sound, rate_hz), max(round(block_s * rate_hz), 1), rate_hz)
-            yield Call(CallInfo(rate, num_channels, declared_s, opened.format), blocks)
+            yield Call(rate, num_channels, _cut(resample_blocks(sound, rate_hz), max(round(block_s * rate_hz), 1)))
     except AudioError:
         kept.answer()  # as in _checked, of what is read in opening
         raise
@@ -94,21 +81,20 @@ def _checked(blocks: Iterable[Audio], kept: "_Kept") -> Iterator[Audio]:
     kept.answer()
 
 
-def _cut(pieces: Iterable[Samples], size: int, rate_hz: int) -> Iterator[CallBlock]:
+def _cut(pieces: Iterable[Samples], size: int) -> Iterator[Samples]:
     """Pieces of any length as blocks of `size` samples."""
     parts: list[Samples] = []
-    held = done = 0
+    held = 0
     for piece in pieces:
         while len(piece):
             parts.append(piece[: size - held])
             held += len(parts[-1])
             piece = piece[len(parts[-1]) :]
             if held == size:
-                yield CallBlock(np.concatenate(parts), done / rate_hz)
-                done += held
+                yield np.concatenate(parts)
                 parts, held = [], 0
     if held:
-        yield CallBlock(np.concatenate(parts), done / rate_hz)
+        yield np.concatenate(parts)
 
 
 class _Kept(io.RawIOBase):

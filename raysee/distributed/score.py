@@ -4,6 +4,7 @@ import datetime
 import functools
 import re
 import time
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -152,6 +153,7 @@ def _run(
         config=config,
         work=batch.work,
         notes=batch.begun,
+        start=uuid.uuid4().hex,
         json_below=join(contact_lens.FOLDER, batch.partition) if batch.json_files else "",
         actors=pool.start(model, card.fingerprint, models, config) if models.actors else (),
     )
@@ -223,6 +225,7 @@ def _score_shard(
     config: ScoreConfig,
     work: str,
     notes: str,
+    start: str,
     json_below: str,
     actors: Sequence[Any],
 ) -> list[ShardResult]:
@@ -232,7 +235,7 @@ def _score_shard(
         scorer = Scorer(pool.asking(actors), card, front_end(card.config.features), config)
     else:
         scorer = _scorer(model, model_fingerprint, config)
-    with deaths.noted(join(shard.places[0], notes, f"{shard.name}.json"), open_each) as opening:
+    with deaths.noted(join(shard.places[0], notes, f"{shard.name}.json"), start, open_each) as opening:
         scores = score_plan(shard.rows, work, scorer, opening)
     if json_below:
         for name, data in contact_lens.files(scores):

@@ -111,12 +111,11 @@ class Heard:
     """What was heard of a call so far; `told` are the roles of its channels, as far as a list says."""
 
     def __init__(self, call: Call, told: Sequence[str], scorer: Scorer, watch: Stopwatch) -> None:
-        self._info, self._scorer, self._watch = call.info, scorer, watch
-        self.num_samples = 0
-        its_roles = roles(told, call.info.num_channels, scorer.config)
-        wide = call.info.sample_rate_hz > telephone.RATE_HZ
-        self.channels = [Channel(role, wide, scorer, watch) for role in its_roles]
-        self._dual_mono = DualMono(scorer.front_end.sample_rate_hz) if call.info.num_channels == 2 else None
+        self._rate_hz, self._num_channels = call.sample_rate_hz, call.num_channels
+        self._scorer, self._watch, self.num_samples = scorer, watch, 0
+        wide = call.sample_rate_hz > telephone.RATE_HZ
+        self.channels = [Channel(role, wide, scorer, watch) for role in roles(told, call.num_channels, scorer.config)]
+        self._dual_mono = DualMono(scorer.front_end.sample_rate_hz) if call.num_channels == 2 else None
         self._is_dual_mono = False
         self._kept: int | None = None  # the channel that is, where this was decided before the call's end
         # Whether a recording of everybody in one channel is scored, as one sound in two channels would be.
@@ -134,8 +133,8 @@ class Heard:
         else:
             stream = _Stream(self.channels, self._scorer, self._watch)
         for block in self._watch.each("decode", call.blocks):
-            self._measure(block.samples)
-            stream.push(block.samples)
+            self._measure(block)
+            stream.push(block)
             if self._sounds_like_one and not self._one_is_scored:
                 if any(channel.num_waiting >= MOST_WAITING for channel in self.channels):
                     self._kept = self._to_keep()
@@ -189,8 +188,8 @@ class Heard:
                 {
                     **whose,
                     "scored": channel.scored,
-                    "num_channels": self._info.num_channels,
-                    "sample_rate_hz": self._info.sample_rate_hz,
+                    "num_channels": self._num_channels,
+                    "sample_rate_hz": self._rate_hz,
                     "duration_s": duration_s,
                     "talk_s": sum(segment.speech_s for segment in channel.segments),
                     "silence_s": silence_s,
@@ -204,9 +203,9 @@ class Heard:
         learned_hz = self._scorer.front_end.sample_rate_hz
         if self._scorer.card.config.channel == "telephone":
             learned_hz = telephone.RATE_HZ
-        if self._info.sample_rate_hz < learned_hz:
+        if self._rate_hz < learned_hz:
             yield summary.NARROW_BAND
-        if self._info.sample_rate_hz > telephone.RATE_HZ == learned_hz:
+        if self._rate_hz > telephone.RATE_HZ == learned_hz:
             yield summary.WIDE_BAND
         if self._is_dual_mono:
             yield summary.DUAL_MONO

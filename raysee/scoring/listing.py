@@ -74,7 +74,7 @@ def _of_files(files: Sequence[FileInfo], root: str) -> pa.Table:
         "uri": [file.uri for file in files],
         "size_bytes": [file.size_bytes for file in files],
         "etag": [file.etag for file in files],
-        "call_id": [path[above:] or storage.basename(root) for path in paths],
+        "call_id": [filesystems.printable(path[above:]) or storage.basename(root) for path in paths],
         "start_time": [None] * len(files),
         "roles": [[]] * len(files),
         "carried": [[]] * len(files),
@@ -121,6 +121,10 @@ def _row(place: str, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
         # A path, which may have a per cent sign in it.
         uri = storage.join(place.rpartition("/")[0], uri if place.startswith("s3://") else urllib.parse.quote(uri))
     uri = storage.normalise(uri)
+    if "\0" in filesystems.path_of(uri):
+        raise ConfigurationError(
+            f"Row {number} of {place} has the uri {uri!r}, with a zero byte: no file has such a name."
+        )
     return {
         "uri": uri,
         "call_id": storage.basename(uri) if row.get("call_id") in (None, "") else _text(row["call_id"]),

@@ -17,7 +17,7 @@ from raysee.audio import stream
 from raysee.audio.decode import EmptyFile, NoSamples, NotAudio, NotFinite, TruncatedAudio, UnlikelyAudio, decode
 from raysee.audio.headers import File
 from raysee.audio.resample import resample
-from raysee.audio.stream import CallInfo, TooLong, open_call
+from raysee.audio.stream import TooLong, open_call
 from raysee.errors import AudioError, MissingError
 
 Samples = npt.NDArray[np.float32]
@@ -60,14 +60,13 @@ def wav(data: bytes, *, tag: int = 1, channels: int = 1, block: int = 2, sizes: 
     return struct.pack("<4sI4s", b"RIFF", riff_size, b"WAVE") + form + struct.pack("<4sI", b"data", data_size) + data
 
 
-def read(data: bytes | File, rate_hz: int = 16_000, block_s: float = 30.0, name: str = "") -> tuple[CallInfo, Samples]:
-    """All of a call, after a look at where its blocks lie."""
+def read(data: bytes | File, rate_hz: int = 16_000, block_s: float = 30.0, name: str = "") -> tuple[int, Samples]:
+    """The rate of a call and all of it, after a look at the length of its blocks."""
     with open_call(io.BytesIO(data) if isinstance(data, bytes) else data, rate_hz, block_s, name) as call:
         blocks = list(call.blocks)
-    assert {len(block.samples) for block in blocks[:-1]} <= {round(block_s * rate_hz)}
-    ends = np.cumsum([0, *(len(block.samples) for block in blocks)])
-    assert [block.start_s for block in blocks] == [end / rate_hz for end in ends[:-1]]
-    return call.info, np.concatenate([block.samples for block in blocks])
+    assert {len(block) for block in blocks[:-1]} <= {round(block_s * rate_hz)}
+    assert {block.shape[1] for block in blocks} == {call.num_channels}
+    return call.sample_rate_hz, np.concatenate(blocks)
 
 
 def whole(data: bytes, rate_hz: int = 16_000) -> Samples:
@@ -100,11 +99,8 @@ FILES = {
 def test_a_stream_is_what_the_whole_file_is(format: str) -> None:
     data = FILES[format]()
     expected = whole(data)
-    info, samples = read(data, block_s=0.3)
-    audio = decode(data)
-    assert info.format == format
-    assert (info.sample_rate_hz, info.num_channels) == (audio.sample_rate_hz, audio.samples.shape[1])
-    assert info.duration_s is None or info.duration_s == pytest.approx(audio.duration_s, abs=0.05)
+    its_rate_hz, samples = read(data, block_s=0.3)
+    assert its_rate_hz == decode(data).sample_rate_hz
     assert samples.dtype == np.float32
     assert samples.shape == expected.shape
     np.testing.assert_allclose(samples, expected, rtol=0, atol=1e-4)
@@ -112,9 +108,8 @@ def test_a_stream_is_what_the_whole_file_is(format: str) -> None:
 
 def test_raw_g729_is_told_by_its_name_alone() -> None:
     frames = np.random.default_rng(0).bytes(10 * 200)  # of 10 ms
-    info, samples = read(frames, 8_000, name="s3://calls/A.G729")
-    assert info == CallInfo(8_000, 1, None, "g729 g729")
-    assert samples.shape == (16_000, 1)
+    its_rate_hz, samples = read(frames, 8_000, name="s3://calls/A.G729")
+    assert (its_rate_hz, samples.shape) == (8_000, (16_000, 1))
     with pytest.raises(NotAudio):
         read(frames)
 
@@ -201,7 +196,7 @@ def test_a_defect_behind_the_first_blocks_is_found_when_it_comes() -> None:
     samples[-1, 1] = np.nan
     data = written(samples, 8_000, subtype="FLOAT")
     with open_call(io.BytesIO(data), 8_000, block_s=1.0) as call:
-        assert len(next(call.blocks).samples) == 8_000
+        assert len(next(call.blocks)) == 8_000
         with pytest.raises(NotFinite):
             list(call.blocks)
 
@@ -249,8 +244,7 @@ def test_a_wav_of_more_than_4_gib_is_read_to_its_end(wrapped: bool) -> None:
     sizes = ((size + 38) % 2**32, size % 2**32) if wrapped else (2**32 - 1, 2**32 - 1)
     file = Endless(wav(b"", channels=4, block=8, sizes=sizes), size)
     with open_call(file, 8_000) as call:
-        assert call.info == CallInfo(8_000, 4, hours * 3600, "RF64 PCM_16")
-        assert next(call.blocks).samples.shape == (240_000, 4)
+        assert (call.sample_rate_hz, next(call.blocks).shape) == (8_000, (240_000, 4))
 
 
 def test_more_than_24_hours_by_the_header() -> None:
@@ -282,9 +276,9 @@ def test_hours_need_little_memory(tmp_path: pathlib.Path) -> None:
         import resource
         from raysee.audio.stream import open_call
         with open({str(path)!r}, "rb") as file, open_call(file, 8000) as call:
-            length = len(next(call.blocks).samples)
+            length = len(next(call.blocks))
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            length += sum(len(block.samples) for block in call.blocks)
+            length += sum(len(block) for block in call.blocks)
         print(length, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -154,6 +154,28 @@ def test_what_was_cut_short_is_finished(model: str, call_archive: pathlib.Path, 
     assert _json(scores) == documents, "the batch that was begun with them has them, the other one has not"
 
 
+def test_a_night_that_was_cut_short_is_gone_on_with_by_another_configuration(
+    model: str, call_archive: pathlib.Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raysee.scoring.plan.SHARD_CALLS", 1)
+    archive, scores = _archive(place, call_archive), storage.join(place, "scores")
+    first = _score(archive, model, scores)
+    work = first.receipt.details["work"]
+    for number in (2, 3):
+        storage.remove(storage.join(scores, f"done/00000/part-0000{number}.json"))
+    for name in ("nights/00000.json", f"ledger/{work}/00000.parquet"):
+        storage.remove(storage.join(scores, name))
+    other = ScoreConfig(channels=(("agent", "customer"),), max_s=4.0)
+    cut, rest = score(archive, model, scores, other)
+    assert cut.receipt.counts == {"in": 2, "out": 2, "rejected": 0, "already": 0}
+    assert cut.receipt.details["cut_short"]["left"] == 2
+    assert rest.receipt.counts == {"in": 4, "out": 1, "rejected": 1, "already": 2}
+    calls = _tables(scores)["calls"]
+    assert len({(row["key"], row["channel"]) for row in calls}) == len(calls) == 6
+    assert {row["work"] for row in calls} == {work, rest.receipt.details["work"]}
+    assert _score(archive, model, scores).receipt.counts == {"in": 4, "out": 0, "rejected": 0, "already": 4}
+
+
 def test_a_call_that_is_forgotten_in_a_night_that_was_cut_short_does_not_stop_it(
     model: str, call_archive: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

@@ -40,7 +40,7 @@ def score_shard(place: pathlib.Path, run: str, fingerprint: str, actors: Sequenc
         rows = rows.set_column(at, rows.schema.field(at), [[value]])
     shard = Shard(rows, "part-00000", [storage.normalise(place / "scores")])
     config = ScoreConfig(detector="energy-v1", channels=(("customer",),))
-    (result,) = scoring._score_shard(shard, run, fingerprint, config, "work", "begun", "", actors)
+    (result,) = scoring._score_shard(shard, run, fingerprint, config, "work", "begun", "one", "", actors)
     return result
 
 

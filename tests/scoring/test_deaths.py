@@ -10,7 +10,7 @@ from raysee.storage import FileInfo
 FILES = [FileInfo(name, 1, "1") for name in ("a", "b", "c", "d")]
 
 
-def attempt(note: str, opened: list[str], fatal: Sequence[str] = ()) -> list[object]:
+def attempt(note: str, opened: list[str], fatal: Sequence[str] = (), start: str = "one") -> list[object]:
     """What an attempt at the shard is given; it notes what it opens, and dies at a fatal one."""
 
     def open_each(files: Sequence[FileInfo]) -> Iterator[AudioError]:
@@ -20,14 +20,14 @@ def attempt(note: str, opened: list[str], fatal: Sequence[str] = ()) -> list[obj
                 os._exit(9)
             yield AudioError(file.uri)
 
-    with deaths.noted(note, open_each) as opening:
+    with deaths.noted(note, start, open_each) as opening:
         return list(opening(FILES))
 
 
-def dies(note: str, fatal: Sequence[str]) -> bool:
+def dies(note: str, fatal: Sequence[str], start: str = "one") -> bool:
     """An attempt in a process of its own."""
     if not (pid := os.fork()):
-        attempt(note, [], fatal)
+        attempt(note, [], fatal, start)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
 
@@ -58,10 +58,23 @@ def test_machines_that_go_at_other_recordings_each_time_reject_nothing(tmp_path:
     assert [str(one) for one in attempt(note, [])] == ["a", "b", "c", "d"]
 
 
+def test_starts_that_are_killed_while_a_long_call_is_open_do_not_reject_it(tmp_path: pathlib.Path) -> None:
+    note = storage.normalise(tmp_path / "note.json")
+    assert all(dies(note, "a", f"start {number}") for number in range(9))
+    assert [str(one) for one in attempt(note, [], start="the last one")] == ["a", "b", "c", "d"]
+
+
+def test_deaths_within_a_start_are_remembered_over_starts(tmp_path: pathlib.Path) -> None:
+    note = storage.normalise(tmp_path / "note.json")
+    assert all(dies(note, "a", start) for start in ("one", "one", "one", "two", "two"))
+    first, *_ = attempt(note, [], start="two")
+    assert isinstance(first, deaths.FatalRecording)
+
+
 def test_an_exception_is_no_death(tmp_path: pathlib.Path) -> None:
     note = storage.normalise(tmp_path / "note.json")
     try:
-        with deaths.noted(note, lambda files: iter(())):
+        with deaths.noted(note, "one", lambda files: iter(())):
             assert storage.exists(note)
             raise AudioError
     except AudioError:

@@ -1,5 +1,7 @@
 import datetime
 import decimal
+import os
+import pathlib
 import urllib.parse
 from typing import Any
 
@@ -11,6 +13,8 @@ from raysee import schema, storage
 from raysee.errors import ConfigurationError, StorageError
 from raysee.scoring import listing
 from raysee.scoring.listing import find
+from raysee.storage import FileInfo
+from raysee.storage_stream import open_each
 from raysee.synthesis.marker import MARKER
 
 ENDINGS = "a.wav b.WAV c.flac d.mp3 e.ogg f.opus g.m4a h.aac i.amr j.g729 k.gsm l.au m.aiff n.aif 2026.11.mp4"
@@ -79,6 +83,25 @@ def test_below_a_prefix_recordings_are_told_by_their_endings(place: str) -> None
     found = find(place)
     assert names(found) == sorted(ENDINGS.split())
     assert found.others == {".json": 2, ".part": 1, ".txt": 1, "no ending": 1}
+
+
+@pytest.mark.parametrize("source", ["{}", "{}/*.wav"])
+def test_a_name_that_is_not_utf_8_is_listed_and_read(tmp_path: pathlib.Path, source: str) -> None:
+    (tmp_path / os.fsdecode(b"M\xfcller.wav")).write_bytes(b"12345")
+    (row,) = find(source.format(tmp_path)).recordings.to_pylist()
+    assert (row["call_id"], row["size_bytes"]) == ("M\ufffdller.wav", 5)
+    (file,) = open_each([FileInfo(row["uri"], row["size_bytes"], row["etag"])])
+    assert not isinstance(file, StorageError)
+    assert file.read() == b"12345"
+    assert storage.basename(row["uri"]) == "M\ufffdller.wav", "what pages show"
+    listed = parquet(storage.normalise(tmp_path / "lists"), uri=[row["uri"]])
+    assert find(listed).recordings["etag"].to_pylist() == [row["etag"]]
+
+
+@pytest.mark.parametrize("uri", ["a\0.wav", "file:///calls/a%00.wav", "s3://calls/a\0.wav"])
+def test_a_zero_byte_in_a_uri_names_its_row(place: str, uri: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"Row 2 of .* has the uri '.*', with a zero byte: no file has such"):
+        of_parquet(place, uri=["b.wav", uri])
 
 
 def test_a_single_file_is_named_after_itself(place: str) -> None:
