@@ -247,7 +247,7 @@ PEERS: dict[str, Callable[[Samples], object]] = {
     "is09": smile,
 }
 _MISSING = {name for name, made_by in FEATURES.items() if not isinstance(made_by, Embedding)} - PEERS.keys()
-assert {"sliding227linear", "sliding227log"} == _MISSING, _MISSING
+assert {"chunks64-augmented", "sliding227linear", "sliding227log"} == _MISSING, _MISSING
 
 
 if __name__ == "__main__":

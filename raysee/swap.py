@@ -1,7 +1,10 @@
 """Writing a small file on a condition: of several that try at once, one succeeds."""
 
+import contextlib
 import fcntl
+import os
 import pathlib
+from collections.abc import Iterator
 
 from raysee.errors import MissingError
 from raysee.filesystems import explained, filesystem, path_of
@@ -49,10 +52,31 @@ def _swap_object(uri: str, data: bytes, expected: bytes | None) -> bool:
 
 def _swap_file(path: pathlib.Path, data: bytes, expected: bytes | None) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The kernel lets go of it where its process is killed. It stays, because who deleted it could not tell who waits.
-    with path.with_name(f".{path.name}{UNFINISHED}").open("wb") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
+    with _alone(path.with_name(f".{path.name}{UNFINISHED}")):
         if read_if_there(path.as_uri()) != expected:
             return False
         write_bytes(path.as_uri(), data)
     return True
+
+
+@contextlib.contextmanager
+def _alone(guard: pathlib.Path) -> Iterator[None]:
+    """Within it nobody else is, on this machine; the kernel lets go of the guard where its process is killed."""
+    while True:
+        with guard.open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # Who waited may have got a file that the one before has deleted: then another one is the guard by now.
+            if not _is_at(file.fileno(), guard):
+                continue
+            try:
+                yield
+            finally:
+                guard.unlink(missing_ok=True)
+            return
+
+
+def _is_at(descriptor: int, path: pathlib.Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

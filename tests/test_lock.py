@@ -175,6 +175,9 @@ def test_while_it_is_exchanged_nobody_finds_it_gone(place: str) -> None:
     assert all(beats)
     assert stolen
     assert not any(stolen)
+    if place.startswith("file://"):
+        left = os.listdir(pathlib.Path(place.removeprefix("file://")))
+        assert left == ["x"], "nor is what keeps them apart left behind"
 
 
 def test_what_is_something_else_by_now_stays(place: str) -> None:
