@@ -13,6 +13,7 @@ import pytest
 
 from raysee import lock, storage
 from raysee.errors import BusyError
+from raysee.filesystems import path_of
 from raysee.lock import Lock
 from raysee.swap import read_if_there, swap
 
@@ -176,7 +177,7 @@ def test_while_it_is_exchanged_nobody_finds_it_gone(place: str) -> None:
     assert stolen
     assert not any(stolen)
     if place.startswith("file://"):
-        left = os.listdir(pathlib.Path(place.removeprefix("file://")))
+        left = os.listdir(path_of(place))
         assert left == ["x"], "nor is what keeps them apart left behind"
 
 
