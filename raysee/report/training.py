@@ -200,6 +200,15 @@ def leaks(runs: Sequence[TrainingRun]) -> list[str]:
     ]
 
 
+#: In what else than who is tested protocols may differ.
+_BESIDE_THE_SPLIT = {
+    "validation": "what validates",
+    "standardise": "standardisation",
+    "class_weights": "class weights",
+    "select": "the epoch that is kept",
+}
+
+
 def _comparable(run: TrainingRun) -> tuple[object, ...]:
     config = run.config
     return config.corpus, config.model, config.heard, config.size, config.labels, run.synthetic
@@ -207,7 +216,12 @@ def _comparable(run: TrainingRun) -> tuple[object, ...]:
 
 def _price(leaky: TrainingRun, clean: TrainingRun) -> str:
     high, low = leaky.summary.uar_mean_of_folds, clean.summary.uar_mean_of_folds
-    theirs, ours = (run.config.training.model_dump() | {"repeats": run.config.repeats} for run in (leaky, clean))
+    theirs, ours = (
+        run.config.training.model_dump()
+        | {"repeats": run.config.repeats}
+        | {said: getattr(run.protocol, field) for field, said in _BESIDE_THE_SPLIT.items()}
+        for run in (leaky, clean)
+    )
     others = [name.replace("_", " ") for name in theirs if theirs[name] != ours[name]]
     caveat = f" The two also differ in {', '.join(others)}." if others else ""
     voice = ", synthetic voice" if leaky.synthetic else ""

@@ -316,15 +316,17 @@ def test_a_leak_is_shown_and_priced(tmp_path: pathlib.Path, read: Read, drawn: D
     page = read(leaky, debug)
     assert "badshah2017 - leaks speakers and sentences" in page
     assert "price of the leak" not in page, "another network is not comparable"
-    clean, low = trained(root, right=0.3)
-    other, _ = trained(root, right=0.3, epochs=2)
-    page = read(leaky, clean, other)
+    clean, low = trained(root, right=0.3, protocol_name="badshah2017-speaker")
+    other, _ = trained(root, right=0.3, protocol_name="badshah2017-speaker", epochs=2)
+    strict, _ = trained(root, right=0.3)
+    page = read(leaky, clean, other, strict)
     points = 100 * (high.uar_mean_of_folds - low.uar_mean_of_folds)
     sentences = re.findall(r'<p class="price">(.*?)</p>', page)
-    assert len(sentences) == 2
+    assert len(sentences) == 3
     assert all(f"a difference of {points:+.1f} points" in sentence for sentence in sentences)
     assert "also differ" not in sentences[0]
     assert "The two also differ in epochs." in sentences[1]
+    assert "also differ in what validates, class weights, the epoch that is kept." in sentences[2]
 
 
 def test_audio_that_has_vanished_is_said_in_its_place(tmp_path: pathlib.Path, read: Read, drawn: Drawn) -> None:
