@@ -16,7 +16,7 @@ Names = npt.NDArray[Any]
 
 MOST_LEFT_OUT_SINGLY = 12  # Keesing et al. 2020, section 4.2: above 12 speakers, 6 groups
 NUM_GROUPS = 6
-NUM_FILE_FOLDS = 5
+BADSHAH_FOLDS = 5  # Badshah et al. 2017, section III.A
 FINAL = -1  # the fold of the delivered model: nobody is tested
 _NOBODY = np.empty(0, dtype=np.int64)
 
@@ -123,15 +123,15 @@ def _test_parts(protocol: Protocol, held: Held, seed: int) -> list[Indices]:
         if protocol.split == "example":
             labels = labels[held.clip_of]
         _, counts = np.unique(labels, return_counts=True)
-        if counts.min() < NUM_FILE_FOLDS:
+        if counts.min() < BADSHAH_FOLDS:
             raise ConfigurationError(
-                f"Protocol {protocol.name} needs at least {NUM_FILE_FOLDS} {protocol.split}s of every class, one has "
+                f"Protocol {protocol.name} needs at least {BADSHAH_FOLDS} {protocol.split}s of every class, one has "
                 f"{counts.min()}: leave it out with --labels."
             )
-        splitter = _sklearn().StratifiedKFold(NUM_FILE_FOLDS, shuffle=True, random_state=seed)
+        splitter = _sklearn().StratifiedKFold(BADSHAH_FOLDS, shuffle=True, random_state=seed)
         return [test for _, test in splitter.split(labels, labels)]
     everybody = sorted(set(held.groups))
-    number = min(NUM_FILE_FOLDS if protocol.split == "speaker-five" else num_folds(len(everybody)), len(everybody))
+    number = min(BADSHAH_FOLDS if protocol.split == "speaker-five" else num_folds(len(everybody)), len(everybody))
     if number == len(everybody):
         return [np.flatnonzero(groups == group) for group in everybody]
     if protocol.split == "speaker-random":

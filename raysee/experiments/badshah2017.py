@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from raysee.evaluation.protocols import PROTOCOLS
 from raysee.experiments.experiment import Choice, Claim, Derived, Experiment, Run
 from raysee.report.published import BADSHAH_2017, BADSHAH_NOTES
 
@@ -22,7 +23,7 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
         for protocol, split in _SPLITS.items():
             if choice.protocol not in ("", protocol):
                 continue
-            leaky = column == "fresh" and protocol != "badshah2017-speaker"
+            leaky = column == "fresh" and PROTOCOLS[protocol].leaks
             config = choice.configure(
                 model=_MODELS[column],
                 protocol=protocol,

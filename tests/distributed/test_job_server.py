@@ -1,11 +1,8 @@
 """What is asked of a job server, and what is said where it fails: a server of our own instead of a cluster."""
 
 import contextlib
-import http.server
-import json
 import os
 import pathlib
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +10,8 @@ import pytest
 from raysee.distributed import submit as submitting
 from raysee.distributed.submit import Job, Server, submit
 from raysee.errors import ConfigurationError, RayseeError, UnreachableError
+
+from ..json_server import JsonHandler, serving
 
 JOB = Job("train", ["--corpus", "emodb", "--to", "s3://lake"])
 RUNNING = {"status": "RUNNING"}
@@ -49,14 +48,7 @@ def server() -> Iterator[JobServer]:
 def started() -> Iterator[JobServer]:
     held = JobServer()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def answer(self, code: int, value: object) -> None:
-            body = json.dumps(value).encode()
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
+    class Handler(JsonHandler):
         def do_GET(self) -> None:
             held.asked.append(self.path)
             if self.path == "/api/version":
@@ -73,18 +65,11 @@ def started() -> Iterator[JobServer]:
                     self.answer(said, {})
 
         def do_POST(self) -> None:
-            held.submitted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            held.submitted.append(self.asked())
             self.answer(200, {"job_id": "1", "submission_id": "1"})
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    serving = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    held.address = f"http://127.0.0.1:{serving.server_address[1]}"
-    threading.Thread(target=serving.serve_forever, args=(0.01,), daemon=True).start()
-    yield held
-    serving.shutdown()
-    serving.server_close()
+    with serving(Handler) as held.address:
+        yield held
 
 
 def run(server: JobServer) -> int:

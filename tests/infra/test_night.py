@@ -1,17 +1,14 @@
 """What starts a night, against an API server of our own."""
 
 import datetime
-import http.server
 import importlib.util
-import json
 import pathlib
-import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import yaml
 
+from ..json_server import JsonHandler, serving
 from . import manifests
 from .manifests import K8S, ROOT, Document
 
@@ -35,14 +32,7 @@ class Cluster:
 def cluster(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     held = Cluster()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def answer(self, code: int, value: Document) -> None:
-            body = json.dumps(value).encode()
-            self.send_response(code)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
+    class Handler(JsonHandler):
         def do_GET(self) -> None:
             held.asked.append(("GET", self.path))
             assert self.headers["Authorization"] == "Bearer a-token"
@@ -60,7 +50,7 @@ def cluster(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
         def do_POST(self) -> None:
             held.asked.append(("POST", self.path))
-            job = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            job = self.asked()
             name = job["metadata"]["name"]
             if name in held.jobs:
                 self.answer(409, {})
@@ -68,22 +58,16 @@ def cluster(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
                 held.jobs[name] = job
                 self.answer(201, job)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     (tmp_path / "namespace").write_text("raysee\n")
     (tmp_path / "token").write_text("a-token")
     monkeypatch.setattr(start_night, "ACCOUNT", tmp_path)
     monkeypatch.setattr(start_night, "POLL_S", 0)
-    monkeypatch.setenv("KUBERNETES_SERVER", f"http://127.0.0.1:{server.server_address[1]}")
     monkeypatch.setenv("JOB_NAME", "raysee-night-29393000")
     monkeypatch.setenv("JOB_UID", "5f3c")
     held.jobs["raysee-night"] = pattern()
-    yield held
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as address:
+        monkeypatch.setenv("KUBERNETES_SERVER", address)
+        yield held
 
 
 def pattern() -> Document:
