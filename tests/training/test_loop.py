@@ -132,6 +132,14 @@ def test_a_kill_between_the_files_of_a_checkpoint_leaves_the_one_before(
     assert trained(place, config, 99)[2] == [3, 4, 5]
 
 
+def test_a_checkpoint_knows_the_seconds_of_the_starts_before(tmp_path: pathlib.Path) -> None:
+    place, weights = storage.normalise(tmp_path), {"layer": torch.zeros(2)}
+    checkpoint.save(place, Checkpoint(Course([Epoch(1, 0.5, 0.5, None, None)], wall_s=3.5), weights, weights))
+    found = checkpoint.load(place)
+    assert found is not None
+    assert found.course.wall_s == 3.5
+
+
 def test_the_best_weights_of_a_start_that_was_killed_are_not_taken_for_those_of_the_next(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
