@@ -75,7 +75,10 @@ def _run(root: str, place: str, config: RunConfig, anchor: str, with_filters: bo
     receipt = receipts.read(place)
     synthetic = _features_are_synthetic(root, config) if receipt is None else bool(receipt.details["synthetic"])
     tested = {fold: finished.read(fold) for fold in finished.finished(place)}
-    said = finished.together([place] if receipt else list(tested), "predictions.parquet", schema.PREDICTIONS)
+    if receipt is None:
+        said = finished.answers(list(tested), config)
+    else:
+        said = storage.read_table(join(place, "predictions.parquet"), schema.PREDICTIONS)
     speakers, uar_by_gender = _speakers(said, synthetic)
     return ShownRun(
         anchor=anchor,

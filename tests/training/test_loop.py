@@ -133,8 +133,8 @@ def test_a_kill_between_the_files_of_a_checkpoint_leaves_the_one_before(
 
 
 def test_a_checkpoint_knows_the_seconds_of_the_starts_before(tmp_path: pathlib.Path) -> None:
-    place, weights = storage.normalise(tmp_path), {"layer": torch.zeros(2)}
-    checkpoint.save(place, Checkpoint(Course([Epoch(1, 0.5, 0.5, None, None)], wall_s=3.5), weights, weights))
+    place, course = storage.normalise(tmp_path), Course([Epoch(1, 0.5, 0.5, None, None)], wall_s=3.5)
+    checkpoint.save(place, Checkpoint(course, {"layer": torch.zeros(2)}, {"rate": torch.zeros(1)}))
     found = checkpoint.load(place)
     assert found is not None
     assert found.course.wall_s == 3.5
