@@ -134,11 +134,6 @@ def db(samples: Samples, num_bands: int) -> object:
     return librosa.power_to_db(mel(fixed, num_bands), ref=np.max, top_db=60)
 
 
-def cut(samples: Samples) -> object:
-    """librosa.util.fix_length"""
-    return librosa.util.fix_length(samples, size=LONGEST)
-
-
 def mfcc(samples: Samples) -> object:
     """librosa.feature.mfcc and two librosa.feature.delta"""
     found = librosa.feature.mfcc(
@@ -236,7 +231,6 @@ PEERS: dict[str, Callable[[Samples], object]] = {
     "logmel240": mel240,
     "spectrogram40": db40,
     "spectrogram240": db240,
-    "waveform": cut,
     "mfcc": mfcc,
     "summary180": means,
     "array180": stacked,
@@ -247,7 +241,7 @@ PEERS: dict[str, Callable[[Samples], object]] = {
     "is09": smile,
 }
 _MISSING = {name for name, made_by in FEATURES.items() if not isinstance(made_by, Embedding)} - PEERS.keys()
-assert {"chunks64-augmented", "sliding227linear", "sliding227log"} == _MISSING, _MISSING
+assert {"chunks64-augmented", "sliding227linear", "sliding227log", "waveform"} == _MISSING, _MISSING
 
 
 if __name__ == "__main__":
