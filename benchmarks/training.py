@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from raysee.features import front_end
 from raysee.models import MODELS, Network
+from raysee.training import memory
 from raysee.training.batches import Batches, end_to_end
 from raysee.training.clips import examples
 from raysee.training.trainer import Trainer
@@ -73,9 +74,13 @@ def compare(name: str, device: str, repeats: int) -> dict[str, object]:
             num_epochs += 1
         return num_epochs * len(ready) / (time.perf_counter() - began)
 
+    @memory.kept()
+    def ours() -> float:
+        return steps_per_second(lambda: trainer.epoch(fed))
+
     what, peer = f"{name} ({size}), {device}", "bare PyTorch loop"
     contestants = {
-        what: lambda: steps_per_second(lambda: trainer.epoch(fed)),
+        what: ours,
         peer: lambda: steps_per_second(bare_epoch),
     }
     for contestant in contestants.values():

@@ -16,7 +16,7 @@ from raysee.errors import RayseeError, StorageError
 from raysee.evaluation.folds import Fold
 from raysee.models import MODELS, build, network
 from raysee.progress import OnProgress, quiet
-from raysee.training import finished
+from raysee.training import finished, memory
 from raysee.training.batches import Batches
 from raysee.training.clips import Examples, Indices
 from raysee.training.inputs import find
@@ -134,6 +134,7 @@ def _key(config: RunConfig) -> str:
 
 
 @ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
+@memory.kept()
 def _seconds_a_row(work: Work, fold: Fold) -> float:
     """Timed over two batches, of rather short and of rather long examples."""
     config, clips = work.config, work.clips

@@ -13,6 +13,7 @@ from raysee.config import TrainingConfig
 from raysee.errors import RayseeError
 from raysee.evaluation.metrics import metrics
 from raysee.evaluation.protocols import Protocol
+from raysee.training import memory
 from raysee.training.batches import Feed
 from raysee.training.clips import Array, Clips, Examples, Indices
 from raysee.training.trainer import Trainer
@@ -72,6 +73,7 @@ def _nothing(course: Course) -> None:
     """Neither before nor after an epoch."""
 
 
+@memory.kept()
 def run(
     name: str,
     model: nn.Module,
