@@ -134,7 +134,6 @@ def _key(config: RunConfig) -> str:
 
 
 @ray.remote(max_retries=3)  # type: ignore[untyped-decorator]
-@memory.kept()
 def _seconds_a_row(work: Work, fold: Fold) -> float:
     """Timed over two batches, of rather short and of rather long examples."""
     config, clips = work.config, work.clips
@@ -149,15 +148,16 @@ def _seconds_a_row(work: Work, fold: Fold) -> float:
     model = build(config, clips.shape, len(work.labels)).to(device)
     classes = torch.from_numpy(everything % len(work.labels)).to(device)
     trainer = Trainer(model, spec, config.training, classes, torch.ones(len(length), device=device))
-    began = time.perf_counter()
-    trainer.epoch(batches)  # the first one also gets memory, compiles, and chooses kernels
-    if (took := time.perf_counter() - began) > _LONG_S:
-        return took / float(ends[-1])
-    began, passes = time.perf_counter(), 0
-    while (took := time.perf_counter() - began) < _LONG_S:
-        trainer.epoch(batches)
-        passes += 1
-    return took / passes / float(ends[-1])
+    with memory.kept():
+        began = time.perf_counter()
+        trainer.epoch(batches)  # the first one also gets memory, compiles, and chooses kernels
+        if (took := time.perf_counter() - began) > _LONG_S:
+            return took / float(ends[-1])
+        began, passes = time.perf_counter(), 0
+        while (took := time.perf_counter() - began) < _LONG_S:
+            trainer.epoch(batches)
+            passes += 1
+        return took / passes / float(ends[-1])
 
 
 def _typical(length: Indices, batch_size: int) -> Indices:

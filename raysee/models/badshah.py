@@ -5,7 +5,8 @@ The paper (section II.C) has 120 kernels of 11 x 11 every 4 pixels, ReLU and a m
 maximum after the other two convolutions. Taken literally that makes 458,894,631 parameters at seven classes, while the
 paper calls the network less complex than AlexNet (57 million): so the default pools after each convolution, which
 makes 18,492,711. It is silent on borders (none here), on whether pooled sizes are rounded down (here) or up (Caffe),
-on ReLU after dense layers (as in AlexNet) and on initial weights (PyTorch's).
+on ReLU after dense layers (as in AlexNet), on initial weights (PyTorch's) and on the scale of colours. It was trained
+in DIGITS, which subtracts the mean; here colours are divided by their standard deviation too.
 
 Shapes: B pictures, D channels, H rows, W columns, C labels.
 """
@@ -23,13 +24,19 @@ from raysee.models.network import Network
 
 _KERNELS = ((11, 4), (5, 1), (3, 1))  # width and stride
 _POOL = (3, 2)
+#: Of red, green and blue in [0, 1] over all pictures of EMO-DB.
+_MEAN = (0.25, 0.61, 0.69)
+_STD = (0.34, 0.38, 0.32)
 
 
 class Badshah(nn.Module):
-    """Pictures (B, H, W, D) -> logits (B, C). `pooled` says after which convolutions the maximum is taken.
+    """Pictures (B, H, W, 3) in [0, 1] -> logits (B, C). `pooled` says after which convolutions the maximum is taken.
 
     Raises ConfigurationError where a picture is smaller than the kernels together reach.
     """
+
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(
         self,
@@ -62,9 +69,12 @@ class Badshah(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(num_hidden, num_labels),
         )
+        self.register_buffer("mean", torch.tensor(_MEAN), persistent=False)
+        self.register_buffer("std", torch.tensor(_STD), persistent=False)
 
     def forward(self, picture_BHWD: torch.Tensor) -> torch.Tensor:
-        logits_BC: torch.Tensor = self.classifier(self.features(picture_BHWD.permute(0, 3, 1, 2)))
+        scaled_BHWD = (picture_BHWD - self.mean) / self.std
+        logits_BC: torch.Tensor = self.classifier(self.features(scaled_BHWD.permute(0, 3, 1, 2)))
         return logits_BC
 
 
