@@ -4,9 +4,13 @@ The paper (section II.C) has 120 kernels of 11 x 11 every 4 pixels, ReLU and a m
 384 of 3 x 3; dense layers of 2048, 2048 and one unit a class, half of the first two's outputs dropped. It names no
 maximum after the other two convolutions. Taken literally that makes 458,894,631 parameters at seven classes, while the
 paper calls the network less complex than AlexNet (57 million): so the default pools after each convolution, which
-makes 18,492,711. It is silent on borders (none here), on whether pooled sizes are rounded down (here) or up (Caffe),
-on ReLU after dense layers (as in AlexNet), on initial weights (PyTorch's) and on the scale of colours. It was trained
-in DIGITS, which subtracts the mean; here colours are divided by their standard deviation too.
+makes 18,492,711. It is silent on borders (none here), on whether pooled sizes are rounded down (here) or up (Caffe)
+and on ReLU after dense layers (as in AlexNet).
+
+It was trained in Caffe by DIGITS 3.0, whose ways are taken where the paper is silent: the mean picture of the training
+part is subtracted from colours of 0 to 255, weights start as in the AlexNet that comes with it, momentum is 0.9 and
+weight decay a hundredth of the learning rate (github.com/NVIDIA/DIGITS: digits/standard-networks/caffe/alexnet.prototxt
+and digits/model/tasks/caffe_train.py). Not taken: biases learn twice as fast there and do not decay.
 
 Shapes: B pictures, D channels, H rows, W columns, C labels.
 """
@@ -24,9 +28,26 @@ from raysee.models.network import Network
 
 _KERNELS = ((11, 4), (5, 1), (3, 1))  # width and stride
 _POOL = (3, 2)
-#: Of red, green and blue in [0, 1] over all pictures of EMO-DB.
-_MEAN = (0.25, 0.61, 0.69)
-_STD = (0.34, 0.38, 0.32)
+
+_COLOURS = 255.0
+
+
+class MeanPicture(nn.Module):
+    """Pictures (B, *shape) less the mean of all that it has been trained on, which grows with each batch."""
+
+    mean: torch.Tensor
+    num_seen: torch.Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("num_seen", torch.zeros(()))
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.num_seen += len(pictures)
+            self.mean += (pictures.detach().mean(dim=0) - self.mean) * (len(pictures) / self.num_seen)
+        return pictures - self.mean
 
 
 class Badshah(nn.Module):
@@ -34,9 +55,6 @@ class Badshah(nn.Module):
 
     Raises ConfigurationError where a picture is smaller than the kernels together reach.
     """
-
-    mean: torch.Tensor
-    std: torch.Tensor
 
     def __init__(
         self,
@@ -57,6 +75,7 @@ class Badshah(nn.Module):
             if pool:
                 layers.append(nn.MaxPool2d(*_POOL))
             num_channels = filters
+        self.mean_picture = MeanPicture(shape)
         num_positions = _remaining(height, pooled) * _remaining(width, pooled)
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(
@@ -69,13 +88,23 @@ class Badshah(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(num_hidden, num_labels),
         )
-        self.register_buffer("mean", torch.tensor(_MEAN), persistent=False)
-        self.register_buffer("std", torch.tensor(_STD), persistent=False)
+        self._initialise()
 
     def forward(self, picture_BHWD: torch.Tensor) -> torch.Tensor:
-        scaled_BHWD = (picture_BHWD - self.mean) / self.std
-        logits_BC: torch.Tensor = self.classifier(self.features(scaled_BHWD.permute(0, 3, 1, 2)))
+        centred_BHWD = self.mean_picture(picture_BHWD) * _COLOURS
+        logits_BC: torch.Tensor = self.classifier(self.features(centred_BHWD.permute(0, 3, 1, 2)))
         return logits_BC
+
+    def _initialise(self) -> None:
+        convolutions = [layer for layer in self.features if isinstance(layer, nn.Conv2d)]
+        *hidden, last = (layer for layer in self.classifier if isinstance(layer, nn.Linear))
+        for layer in (*convolutions, last):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+        nn.init.constant_(convolutions[1].bias, 0.1)
+        for layer in hidden:
+            nn.init.normal_(layer.weight, std=0.005)
+            nn.init.constant_(layer.bias, 0.1)
 
 
 def _remaining(size: int, pooled: Sequence[bool]) -> int:
@@ -92,14 +121,14 @@ def _remaining(size: int, pooled: Sequence[bool]) -> int:
     return left
 
 
-#: Section II.D gives epochs, batch and learning rates; momentum and weight decay are usual for Caffe at the time.
+#: Section II.D gives epochs, batch and learning rates; momentum and weight decay are those of DIGITS.
 TRAINING = TrainingConfig(
     epochs=30,
     batch_size=100,
     optimiser="sgd",
     learning_rate=0.01,
     momentum=0.9,
-    weight_decay=5e-4,
+    weight_decay=1e-4,
     lr_step_epochs=10,
     lr_step_factor=0.1,
 )
