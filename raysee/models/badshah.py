@@ -30,6 +30,8 @@ _KERNELS = ((11, 4), (5, 1), (3, 1))  # width and stride
 _POOL = (3, 2)
 
 _COLOURS = 255.0
+#: Of each layer, the standard deviation of its first weights and its first bias.
+_STARTS = ((0.01, 0.0), (0.01, 0.1), (0.01, 0.0), (0.005, 0.1), (0.005, 0.1), (0.01, 0.0))
 
 
 class MeanPicture(nn.Module):
@@ -88,23 +90,16 @@ class Badshah(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(num_hidden, num_labels),
         )
-        self._initialise()
+        weighted = [layer for layer in self.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+        for layer, (std, bias) in zip(weighted, _STARTS, strict=True):
+            assert layer.bias is not None
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.constant_(layer.bias, bias)
 
     def forward(self, picture_BHWD: torch.Tensor) -> torch.Tensor:
         centred_BHWD = self.mean_picture(picture_BHWD) * _COLOURS
         logits_BC: torch.Tensor = self.classifier(self.features(centred_BHWD.permute(0, 3, 1, 2)))
         return logits_BC
-
-    def _initialise(self) -> None:
-        convolutions = [layer for layer in self.features if isinstance(layer, nn.Conv2d)]
-        *hidden, last = (layer for layer in self.classifier if isinstance(layer, nn.Linear))
-        for layer in (*convolutions, last):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
-        nn.init.constant_(convolutions[1].bias, 0.1)
-        for layer in hidden:
-            nn.init.normal_(layer.weight, std=0.005)
-            nn.init.constant_(layer.bias, 0.1)
 
 
 def _remaining(size: int, pooled: Sequence[bool]) -> int:
