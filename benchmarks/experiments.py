@@ -21,7 +21,7 @@ from raysee.report.experiment import write_experiment
 #: Experiment, what is chosen of it, its corpora, and how many folds; None: all.
 PARTS: list[tuple[str, Choice, tuple[str, ...], int | None]] = [
     ("mlp-vs-cnn", Choice(columns=("MLP", "MLP-standardised")), ("ravdess",), None),
-    ("keesing2020", Choice(columns=("SVM",)), ("emodb", "ravdess"), None),
+    ("keesing2020", Choice(columns=("SVM", "SVM-nested")), ("emodb", "ravdess"), None),
     (
         "stanford2015",
         Choice(columns=("R1", "R2", "SVM", "softmax", "FC2", "R1+lda", "R1+qda", "R1+gmm"), epochs=40),
