@@ -32,7 +32,7 @@ KILLING = ("test_chaos.py", "test_kill.py", "test_large.py", "test_submit.py")
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist has looked for the groups otherwise
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where two processes share the tests, those of one Ray stay together."""
+    """Where several processes share the tests, those of one Ray stay together."""
     for item in items:
         if item.path.name in KILLING:
             item.add_marker(pytest.mark.xdist_group("killing"))
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes by their argument: some hold the second they were made in, and two processes must name a test alike."""
+    """Bytes by their argument: some hold the second they were made in, and all processes must name a test alike."""
     return argname if isinstance(val, bytes) else None
 
 
