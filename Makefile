@@ -14,8 +14,8 @@ venv:  ## create or update the virtual environment
 demo: venv  ## the main job from end to end; CORPUS=emodb DATA=/path for real recordings
 	@$(BIN)/python jobs/demo.py --corpus $(CORPUS) $(if $(DATA),--data $(DATA))
 
-test: lint types  ## lint, type check, tests; in three processes, because those that start Ray mostly wait
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup
+test: lint types  ## lint, type check, tests; in two processes, because those that start Ray mostly wait
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 chaos: venv  ## nights that are killed at 20 random moments, compared row by row with one that was not
 	@RAYSEE_CHAOS_KILLS=20 $(BIN)/python -m pytest tests/distributed/test_chaos.py
