@@ -29,6 +29,7 @@ from raysee.models.network import Network
 _KERNELS = ((11, 4), (5, 1), (3, 1))  # width and stride
 _POOL = (3, 2)
 
+#: Colours in [0, 1] times this are those of 8 bits, which DIGITS leaves as they are.
 _COLOURS = 255.0
 #: Of each layer, the standard deviation of its first weights and its first bias.
 _STARTS = ((0.01, 0.0), (0.01, 0.1), (0.01, 0.0), (0.005, 0.1), (0.005, 0.1), (0.01, 0.0))

@@ -8,8 +8,10 @@ import contextlib
 import ctypes
 from collections.abc import Iterator
 
-# Of malloc.h, with what glibc begins with.
-_TRIM_THRESHOLD, _TRIM_BYTES = -1, 128 * 1024
+# Names of malloc.h, and what they are afterwards. A process in which one of them was ever set no longer adjusts its
+# thresholds: these are the highest ones that glibc would have adjusted them to.
+_TRIM_THRESHOLD, _TRIM_BYTES = -1, 64 * 1024 * 1024
+_MMAP_THRESHOLD, _MMAP_BYTES = -3, 32 * 1024 * 1024
 _MMAP_MAX, _MMAP_BLOCKS = -4, 65_536
 
 
@@ -29,5 +31,6 @@ def kept() -> Iterator[None]:
         yield
     finally:
         libc.mallopt(_MMAP_MAX, _MMAP_BLOCKS)
+        libc.mallopt(_MMAP_THRESHOLD, _MMAP_BYTES)
         libc.mallopt(_TRIM_THRESHOLD, _TRIM_BYTES)
         libc.malloc_trim(0)
