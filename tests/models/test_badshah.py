@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from raysee.errors import ConfigurationError
-from raysee.models.badshah import BADSHAH, BADSHAH_LITERAL, Badshah, MeanPicture
+from raysee.models.badshah import BADSHAH, BADSHAH_LITERAL, Badshah, MeanPicture, ResponseNorm
 from raysee.models.network import Network
 
 from .learning import learns_by_heart
@@ -66,7 +66,7 @@ def test_maps_become_smaller_as_computed_by_hand(network: Network, sides: list[i
         maps = pictures(1).permute(0, 3, 1, 2)
         for layer in model.get_submodule("features").children():
             maps = layer(maps)
-            if not isinstance(layer, torch.nn.ReLU):
+            if isinstance(layer, (torch.nn.Conv2d, torch.nn.MaxPool2d)):
                 found.append(maps.shape[2])
                 assert maps.shape[2] == maps.shape[3]
     assert found == sides
@@ -81,6 +81,8 @@ def test_the_network_is_its_layers_in_a_row(network: Network) -> None:
     for number, name in enumerate(convolutions):
         maps = functional.conv2d(maps, state[name], state[name.replace("weight", "bias")], 4 if number == 0 else 1)
         maps = maps.relu()
+        if number < 2 and network is BADSHAH:
+            maps = functional.local_response_norm(maps, 5, alpha=1e-4, beta=0.75, k=1)
         if number == 0 or network is BADSHAH:
             maps = functional.max_pool2d(maps, 3, 2)
     vector = maps.flatten(1)
@@ -91,6 +93,16 @@ def test_the_network_is_its_layers_in_a_row(network: Network) -> None:
         logits = model(picture)
     torch.testing.assert_close(logits, expected)
     assert logits.shape == (2, 4)
+
+
+@pytest.mark.parametrize("num_maps", [1, 2, 7])
+def test_responses_are_normalised_as_pytorch_does_it(num_maps: int) -> None:
+    maps = 300 * torch.rand(2, num_maps, 3, 4, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1)(maps)
+    assert not torch.allclose(maps, expected)
+    norm = ResponseNorm(num_maps)
+    torch.testing.assert_close(norm(maps), expected)
+    assert not norm.state_dict(), "it has learned nothing"
 
 
 def test_the_mean_picture_is_that_of_all_that_was_trained_on() -> None:
