@@ -10,9 +10,10 @@ and on ReLU after dense layers (as in AlexNet).
 It was trained in Caffe by DIGITS 3.0, whose ways are taken where the paper is silent: the mean picture of the training
 part is subtracted from colours of 0 to 255, weights start as in the AlexNet that comes with it, the first two
 convolutions are followed by its response normalisation (but not in the literal network, of which the text has every
-layer), momentum is 0.9 and weight decay a hundredth of the learning rate (github.com/NVIDIA/DIGITS:
-digits/standard-networks/caffe/alexnet.prototxt and digits/model/tasks/caffe_train.py). Not taken: biases learn twice as
-fast there and do not decay.
+layer), momentum is 0.9 and weight decay 0.0005 (github.com/NVIDIA/DIGITS of 2015:
+digits/standard-networks/caffe/alexnet.prototxt and digits/model/tasks/caffe_train.py; versions from pull request 792
+of May 2016 on decay weights by a hundredth of the learning rate). Not taken: biases learn twice as fast there and do
+not decay, and every second picture is mirrored.
 
 Shapes: B pictures, D channels, H rows, W columns, C labels.
 """
@@ -156,7 +157,7 @@ TRAINING = TrainingConfig(
     optimiser="sgd",
     learning_rate=0.01,
     momentum=0.9,
-    weight_decay=1e-4,
+    weight_decay=5e-4,
     lr_step_epochs=10,
     lr_step_factor=0.1,
 )

@@ -61,7 +61,7 @@ _BADSHAH: Space = {
     "training.learning_rate": FloatDistribution(3e-4, 3e-2, log=True),
     "training.batch_size": CategoricalDistribution((50, 100, 200)),
     "training.epochs": CategoricalDistribution((15, 30, 60)),
-    "training.weight_decay": CategoricalDistribution((0.0, 1e-5, 1e-4, 1e-3)),
+    "training.weight_decay": CategoricalDistribution((0.0, 1e-5, 1e-4, 5e-4, 1e-3)),
     "training.balance": FloatDistribution(0.0, 1.0),
     "training.momentum": FloatDistribution(0.8, 0.98),
     "options.filter_factor": FloatDistribution(0.25, 1.5, log=True),

@@ -31,7 +31,7 @@ def test_what_the_paper_says_of_training() -> None:
         training.learning_rate * training.lr_step_factor ** (epoch // training.lr_step_epochs) for epoch in (9, 10, 29)
     ]
     assert rates == pytest.approx([0.01, 0.001, 0.0001])
-    assert (training.optimiser, training.momentum, training.weight_decay) == ("sgd", 0.9, 1e-4)
+    assert (training.optimiser, training.momentum, training.weight_decay) == ("sgd", 0.9, 5e-4)
     assert BADSHAH_LITERAL.training == training
 
 
