@@ -10,13 +10,15 @@ from raysee.commands import cross, data, runs, scores, tune
 from raysee.console import say
 from raysee.errors import RayseeError
 
-#: What runs for long enough to be a job.
-Command = Literal["extract", "train", "cross", "tune", "score"]
+#: What runs for long enough to be a job, or must run where the lake and the archive can be reached.
+Command = Literal["manifest", "extract", "train", "cross", "reproduce", "tune", "score"]
 
 _COMMANDS: dict[Command, Callable[..., object]] = {
+    "manifest": data.manifest,
     "extract": data.extract,
     "train": runs.train,
     "cross": cross.cross,
+    "reproduce": runs.reproduce,
     "tune": tune.tune,
     "score": scores.score,
 }

@@ -37,6 +37,7 @@ class Planned(NamedTuple):
     seconds: tuple[float, ...] = ()
     seconds_a_row: float = 0.0
     remark: str = ""  # why there is no more to say
+    unknown: bool = False  # the run lacks something, and its trainings are not counted
 
 
 def plan(
@@ -64,7 +65,7 @@ def plan(
         except StorageError:
             raise
         except RayseeError as error:
-            found.append(Planned(config, remark=str(error)))
+            found.append(Planned(config, remark=str(error), unknown=True))
     return found
 
 
@@ -81,7 +82,9 @@ def as_text(planned: Sequence[Planned], gpus: float, price: float = 0) -> str:
     runs = sorted((one.seconds for one in planned if one.seconds), key=lambda its: -max(its))
     everything = [its for run in runs for its in run]
     cost = f", {price * sum(everything) / 3600:,.2f} at {price:g} an hour" if price else ""
-    lines.append(f"{_trainings(everything)}: {_time(sum(everything))} of one {worker}{cost}")
+    unknown = sum(one.unknown for one in planned)
+    besides = f"; without {unknown} run{'s' * (unknown > 1)} that something is missing for" if unknown else ""
+    lines.append(f"{_trainings(everything)}: {_time(sum(everything))} of one {worker}{cost}{besides}")
     for workers in WORKERS if runs else ():
         ends, least = makespan(runs, workers), lower_bound(runs, workers)
         lines.append(f"  on {workers} {worker}{'s' * (workers > 1)}: {_time(ends)}; nothing ends before {_time(least)}")

@@ -69,7 +69,8 @@ def plan_experiment(
     root = storage.normalise(root)
     runs = _runs(root, name, choice, corpora)
     planned = plan(root, list(_configs(runs).values()), first_folds=first_folds, gpus=gpus)
-    return [*planned, *(Planned(run.config, remark=run.lacks) for run in runs if isinstance(run, Run) and run.lacks)]
+    lacking = [run for run in runs if isinstance(run, Run) and run.lacks]
+    return [*planned, *(Planned(run.config, remark=run.lacks, unknown=True) for run in lacking)]
 
 
 def place_of_table(root: str, name: str) -> str:

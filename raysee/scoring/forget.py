@@ -16,6 +16,7 @@ from raysee.scoring import batches, contact_lens, ledger
 from raysee.storage import join
 
 _RECEIPTS = "forgotten"
+_PAGE = "report.html"  # of `raysee report`, which shows calls and can be drawn again
 _SHOWN = 5  # of the recordings that have a name in common
 _TABLES = {"calls": ("key", schema.CALLS), "segments": ("key", schema.SEGMENTS), "rejects": ("id", schema.REJECTS)}
 
@@ -25,9 +26,10 @@ def forget(to: str, call_id: str, uri: str = "", *, everywhere: bool = False) ->
 
     Recorders use a name again: where several recordings have it, `uri` says which is meant, or `everywhere` that all
     are. Parts are rewritten whole, and the plans, which know the calls by their names, last: after a kill the same
-    command goes on. The receipt below `forgotten/` holds the SHA-256 of the name alone, and of the recording's place
-    where that was given. The recording itself is not touched: where it is still in the archive, the next night scores
-    it again. Raises MissingError where there is no such call, ConfigurationError where there are several, BusyError
+    command goes on. The place's page (`report.html`) is removed, because it shows calls; other copies of it are not
+    known. The receipt below `forgotten/` holds the SHA-256 of the name alone, and of the recording's place where that
+    was given. The recording itself is not touched: where it is still in the archive, the next night scores it again.
+    Raises MissingError where there is no such call, ConfigurationError where there are several, BusyError
     where a start is working on `to`.
     """
     to = storage.normalise(to)
@@ -46,6 +48,7 @@ def forget(to: str, call_id: str, uri: str = "", *, everywhere: bool = False) ->
                 storage.remove(join(to, contact_lens.FOLDER, date, contact_lens.name_of(key)))
         settled = pa.array([bytes.fromhex(key) for key in sorted(keys)], pa.binary(16))
         counts["ledger"] = _drop(ledger.uris(to), "key", schema.LEDGER, settled)
+        storage.remove(join(to, _PAGE))
         storage.remove(join(to, batches.BEGUN))  # notes of starts that ended long ago, which name recordings
         counts["plans"] = _drop(plans, "key", schema.CALL_PLAN, pa.array(sorted(keys)))
         said = {"call_id_sha256": _sha256(call_id), **({"uri_sha256": _sha256(storage.normalise(uri))} if uri else {})}

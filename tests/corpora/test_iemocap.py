@@ -185,6 +185,15 @@ def test_rows_are_grouped_by_session_and_a_lacking_sound_is_a_reject() -> None:
     }
 
 
+@pytest.mark.parametrize("rule", ["real", "paper"])
+def test_too_few_turns_are_refused_whoever_is_taken_for_the_speaker(rule: str) -> None:
+    turn = "Ses01F_impro01_F000"
+    files = [FileInfo(f"/data/{path}", 900, "") for path in (EVALUATION, path_of(turn))]
+    text = (HEADER + label_line(turn, "neu")).encode()
+    with pytest.raises(CorpusError, match="1 of 5531 clips"):
+        build(IEMOCAP, "/data", files, {f"/data/{EVALUATION}": text}.__getitem__, options={"speaker_rule": rule})
+
+
 def test_the_counts_are_those_of_table_1() -> None:
     assert sum(IEMOCAP.counts.values()) == 5531
     assert IEMOCAP.counts["happiness"] == 595 + 1041

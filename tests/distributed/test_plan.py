@@ -62,7 +62,7 @@ def test_a_plan_says_what_takes_how_long(lake: str) -> None:
     assert "emodb stanford-r2 chunks64 strict" in text
     assert "has no finished chunks64 of emodb" in text
     assert "9 trainings: " in text
-    assert "at 2 an hour" in text
+    assert "at 2 an hour; without 1 run that something is missing for" in text
     assert all(f"on {workers} CPU core" in text for workers in (1, 8, 64))
 
 

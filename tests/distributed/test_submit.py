@@ -253,6 +253,7 @@ def test_every_job_runs_as_ray_submits_it(
         "extract": f"--corpus emodb --features summary180 --to {lake}",
         "train": f"--corpus emodb {small} --epochs 1 --labels anger,sadness --to {lake}",
         "cross_corpus": f"--train emodb --test ravdess {small} --epochs 1 --to {lake}",
+        "reproduce": f"mlp-vs-cnn --columns MLP --size debug --epochs 1 --to {lake}",
         "tune": f"--corpus ravdess {small} --labels anger,sadness --trials 1 --outer 2 --set epochs=1 --to {lake}",
         "score_calls": " ".join(words[1:]),
     }

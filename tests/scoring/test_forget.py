@@ -59,6 +59,7 @@ def test_nothing_is_left_of_a_call_and_all_of_the_others(scored: str, number: in
     name = CALLS[number].rpartition("/")[2]
     key = planned(*CALLS).filter(pc.equal(planned(*CALLS)["uri"], CALLS[number]))["key"][0].as_py()
     assert name.encode() in _everything(scored)
+    storage.write_bytes(storage.join(scored, "report.html"), f"<td>{name}</td>".encode())
     before = batches.read(scored, "calls", schema.CALLS)
     counts = forget(scored, name)
     left = _everything(scored)
