@@ -12,7 +12,7 @@ Indices = npt.NDArray[np.int64]
 def by_clip(probabilities: Array, clip_of: Indices, how: Pooling) -> tuple[Indices, Array]:
     """The clips in ascending order, and their probabilities (num_clips, num_labels) of those of their examples.
 
-    "mean" is Badshah et al. 2017, section III: the softmax vectors of a file's spectrograms are averaged. "median" is
+    "mean" is Badshah et al. 2017, section II.E: the softmax vectors of a file's spectrograms are averaged. "median" is
     by class, scaled to a sum of 1. "vote" is the share of examples with that class on top.
     """
     clips, number = np.unique(clip_of, return_inverse=True)

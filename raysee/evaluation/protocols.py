@@ -1,9 +1,10 @@
 """The protocols by name. Every number carries the name of the one it was made under.
 
-`paper` is what Keesing et al. 2020 describe (section 4.2), `code` what their published code does, `paper-nested` is
-`paper` without the support vector machine's tuning on what is reported. `strict` is raysee's own: nothing of the test
-speakers is seen, and the epoch is chosen on validation speakers. The others are splits of the other documents; most of
-them leak, and `leaks` says what the test part shares with the training part.
+`paper` is what Keesing et al. 2020 describe (section 4.2), `code` what their published code does. Of the support
+vector machine the paper says only that it is tuned by cross-validation over speakers (section 5); the code does that on
+what is reported, and `paper` has it so, `paper-nested` is `paper` without that. `strict` is raysee's own: nothing of
+the test speakers is seen, and the epoch is chosen on validation speakers. The others are splits of the other documents;
+most of them leak, and `leaks` says what the test part shares with the training part.
 """
 
 from typing import Literal

@@ -30,7 +30,14 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
                 corpora=tuple(corpora),
                 initial=choice.initial if column == "fine-tuned" else "",
             )
-            notes = ("split", "speakers", "classes", "accuracy", *(["fine-tuned"] if column == "fine-tuned" else []))
+            notes = (
+                "split",
+                "speakers",
+                "classes",
+                "accuracy",
+                "epoch",
+                *(["fine-tuned"] if column == "fine-tuned" else []),
+            )
             claims = (
                 Claim(
                     f"{column}, {split}: spectrograms",

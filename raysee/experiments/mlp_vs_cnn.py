@@ -8,7 +8,7 @@ from raysee.report.published import MLP_VS_CNN_NOTES
 
 _ALL = ("anger", "calm", "disgust", "fear", "happiness", "sadness", "surprise")  # neutral is left out
 _BIG_FOUR = ("anger", "fear", "happiness", "sadness")
-#: Column -> model and labels. The features of the study are not scaled; the second MLP is to show what that costs.
+#: Column -> model and labels. The flat features of the study are not scaled; the second MLP is to show what that costs.
 _COLUMNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "MLP": ("mlp", _ALL),
     "MLP-standardised": ("mlp-standardised", _ALL),

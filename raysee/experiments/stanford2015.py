@@ -25,12 +25,18 @@ from raysee.report.published import STANFORD_2015, STANFORD_NOTES
 _LABELS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 _MODELS = {
     **{name: f"stanford-{name.lower()}" for name in ("S1", "S2", "S3", "S4", "R1", "R2", "R3", "R4", "R5", "R6")},
-    **{"SVM": "svm", "softmax": "softmax", "FC2": "fc2", "FC3": "fc3"},
+    **{"SVM": "linear-svm", "softmax": "softmax", "FC2": "fc2", "FC3": "fc3"},
+    **{"FC2-spectrogram": "fc2", "FC3-spectrogram": "fc3"},
 }
 _CORPORA = ("emodb", "savee", "enterface")
 _ALONE = ("enterface",)  # that R7 and the LSTM are of
 #: Footnotes of models beside that on the data.
-_NOTES = {"S2": ("S2", "no validation"), "R1": ("no validation",), "R3": ("R3",)}
+_NOTES = {
+    **{"S2": ("S2", "no validation"), "R1": ("no validation",), "R3": ("R3",)},
+    **{"SVM": ("linear",), "softmax": ("linear",)},
+    **dict.fromkeys(("FC2", "FC3", "FC2-spectrogram", "FC3-spectrogram"), ("connected",)),
+}
+_SPECTROGRAM = "-spectrogram"
 _AUGMENTED = "R7"
 _NO_ENTERFACE = "it is of enterface alone, which is none of the corpora here: see `raysee manifest` and --corpora."
 _SEQUENCES = {"LSTM": "chunk-lstm", "CNN-LSTM": "cnn-lstm", "CNN-BLSTM": "cnn-blstm"}
@@ -45,7 +51,8 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
     runs: list[Run | Derived] = []
     for column in wanted:
         if column in _MODELS:
-            config = together(_MODELS[column])
+            features = "chunks64" if column.endswith(_SPECTROGRAM) else ""
+            config = together(_MODELS[column], features=features)
             claims = [_by_chunk(column, column, "data", *_NOTES.get(column, ()))]
             if column == "R1":
                 # Where whole clips are split, all of a clip's chunks are tested and averaged.
@@ -72,17 +79,20 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
 
 
 def _by_chunk(what: str, column: str, *notes: str) -> Claim:
-    return Claim(what, "example accuracy", STANFORD_2015[column], notes, _CORPORA)
+    published = STANFORD_2015[column.removesuffix(_SPECTROGRAM)]
+    return Claim(what, "example accuracy", published, (*notes, "cleaned", "epochs"), _CORPORA)
 
 
-def _configure(choice: Choice, corpora: Sequence[str], model: str, augmented: str = "") -> RunConfig:
+def _configure(
+    choice: Choice, corpora: Sequence[str], model: str, augmented: str = "", features: str = ""
+) -> RunConfig:
     return choice.configure(
         model=model,
         # A network over all chunks of a file sees files, which are then what is shuffled.
         protocol=choice.protocol or ("stanford2015-file" if model in _SEQUENCES.values() else "stanford2015"),
         corpora=tuple(corpora),
         labels=tuple(label for label in _LABELS if any(label in CORPORA[corpus].labels for corpus in corpora)),
-        features="chunk26" if model in CLASSIFIERS else published(model)[0][0],
+        features=features or ("chunk26" if model in CLASSIFIERS else published(model)[0][0]),
         augmented=augmented,
     )
 

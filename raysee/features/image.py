@@ -1,9 +1,9 @@
 """Spectrograms as pictures, 256 x 256 in colour: the input of Badshah et al. 2017.
 
-The paper: several pictures a clip, time from left to right, frequency from bottom to top, low levels dark blue and high
-ones red, made in MATLAB and resized. It gives no lengths, only "more than 3000" pictures: windows of 0.6 s every 0.4 s
-make 3,193 of EMO-DB. Frames of 25 ms every 10 ms, a Hann window, a 512-point power spectrum and a range of 80 dB below
-a picture's maximum are chosen here, too.
+The paper: several pictures a clip, time along the horizontal axis, frequency along the vertical one, low levels dark
+blue and high ones red, made in MATLAB and resized. It gives no lengths, only "more than 3000" pictures: windows of
+0.6 s every 0.4 s make 3,193 of EMO-DB. Frames of 25 ms every 10 ms, a Hann window, a 512-point power spectrum, a range
+of 80 dB below a picture's maximum and low frequencies at the bottom are chosen here, too.
 """
 
 import functools

@@ -5,9 +5,9 @@ spectrogram in dB, 12 chroma bins, and the power in 128 mel bands, in this order
 
 The flat vector is the mean of each row; its chroma is that of magnitudes. The array has 275 frames, zeros behind
 shorter clips; its chroma is that of powers; then each row is standardised over all 275 frames, the zeros included. The
-study's text tells the kinds of rows, its code (github.com/kduane/speech_emotion_recognition) the rest. There a clip of
-more than 275 frames (6.4 s) keeps them all and fits no network; here it is cut. The study's array is (180, 275); here
-time comes first, as in every front-end. librosa now puts zeros before and behind a clip, in 2020 its mirror image.
+study's text tells the rate and of MFCCs, its code (github.com/kduane/speech_emotion_recognition) the rest. There a clip
+of more than 275 frames (6.4 s) keeps them all and fits no network; here it is cut. The study's array is (180, 275);
+here time comes first, as in every front-end. librosa now puts zeros before and behind a clip, in 2020 its mirror image.
 """
 
 import warnings

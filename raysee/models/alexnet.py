@@ -2,9 +2,9 @@
 
 Krizhevsky, Sutskever & Hinton (NIPS 2012), with the names and shapes of torchvision's `alexnet`, so that its weights
 fit: that follows Krizhevsky 2014 ("One weird trick for parallelizing convolutional neural networks"). Badshah et al.
-2017 (section III.B.2) fine-tune an AlexNet in Caffe, whose filters are grouped. S. de Gosson de Varennes and M. Starck
-("Using CNN for Speech Emotion Recognition - What's wrong with it?") train one on windows of 1 s, for 15 epochs, and
-leave optimiser, learning rate and batch open. Initial weights are PyTorch's.
+2017 (section III.B.2) fine-tune an AlexNet, it seems that of Caffe, whose filters are grouped. S. de Gosson de Varennes
+and M. Starck ("Using CNN for Speech Emotion Recognition - What's wrong with it?") train one on windows of 1 s, for 15
+epochs, and leave optimiser, learning rate and batch open. Initial weights are PyTorch's.
 
 Shapes: B pictures, D colours, H rows, W columns, T columns of a window (time), F its rows (frequency), C labels.
 """

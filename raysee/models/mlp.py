@@ -9,6 +9,7 @@ Shapes: B examples, D features, C labels.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -22,7 +23,7 @@ SOURCE = "Speech Emotion Recognition, a study of RAVDESS, and its code (kduane/s
 
 
 class Mlp(nn.Module):
-    """Vectors (B, D) -> logits (B, C)."""
+    """Vectors (B, D), or what is laid out as such, (B, *shape) -> logits (B, C)."""
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class Mlp(nn.Module):
         dropout: float = 0.25,
     ) -> None:
         super().__init__()
-        (width,) = shape
+        width = math.prod(shape)
         layers: list[nn.Module] = []
         for units in times(num_hidden, hidden_factor):
             layers += [nn.Linear(width, units), nn.ReLU(), nn.Dropout(dropout)]
@@ -44,7 +45,7 @@ class Mlp(nn.Module):
         self.apply(initialise_as_keras)
 
     def forward(self, vector_BD: torch.Tensor) -> torch.Tensor:
-        logits_BC: torch.Tensor = self.output(self.hidden(vector_BD))
+        logits_BC: torch.Tensor = self.output(self.hidden(vector_BD.flatten(1)))
         return logits_BC
 
 

@@ -1,8 +1,8 @@
 """Long short-term memory over what a network says of the windows of a clip in their order, which answers for the clip.
 
 An article on AlexNet and RAVDESS announces an LSTM as its next step and says nothing more of it; a student report of
-2015 (section 3.3) lets one answer after the last chunk of a clip, as here. That it adds to the mean of the windows, its
-32 units and how it is fitted (training/fit_lstm.py) are chosen here.
+2015 (section 3.3) has one over the chunks of a file and does not say where it answers: here after the last one. That it
+adds to the mean of the windows, its 32 units and how it is fitted (training/fit_lstm.py) are chosen here.
 
 Shapes: B clips, T windows, C labels.
 """

@@ -1,10 +1,15 @@
-"""The networks of a student report of 2015 over chunks of half a second: convolutions, and layers over 26 features.
+"""The networks of a student report of 2015 over chunks of half a second: convolutional ones, and fully connected ones.
 
 The report (on EMO-DB, SAVEE and eNTERFACE'05) has square filters and such that are as high as the picture, so that they
 move along time alone (section 3.1, Table 4). What it leaves out is chosen here, so that the layers stay those of the
 table: pooling by 2, square filters with zeros around the picture and high ones without, a leak of 0.01 and a dropout of
-0.5 in R6, Adam at 1e-3 in batches of 128. R3 has two layers, as its name "Conv16/32" says, where the table counts one.
-R7 is R1, trained on altered copies too. Weights start as PyTorch's do; those of the layers over 26 features as Keras's.
+0.5 in R6, Adam at 1e-3 in batches of 128. R3 has two layers, as its name "Conv16/32" says, where the table counts one;
+R4's second layer is as wide as its first, and one frequency high. R7 is R1, trained on altered copies too. Weights
+start as PyTorch's do.
+
+Of the fully connected nets the report gives neither units nor epochs, which it tuned, nor whether they saw the 26
+features or the spectrograms: they take both here, and have the 64 units and 400 epochs of the table's networks. Their
+weights start as Keras's.
 
 Shapes: B chunks, H frequencies, W frames, S channels, D units, C labels.
 """
@@ -69,10 +74,12 @@ class ConvPool(nn.Module):
         return logits_BC
 
 
-def _network(features: str, published: Callable[..., nn.Module], debug: Callable[..., nn.Module]) -> Network:
+def _network(
+    features: tuple[str, ...], published: Callable[..., nn.Module], debug: Callable[..., nn.Module]
+) -> Network:
     return Network(
         source=SOURCE,
-        features=(features,),
+        features=features,
         unit="row",
         training=TrainingConfig(epochs=400, batch_size=128, learning_rate=1e-3),
         sizes={"published": published, "debug": debug},
@@ -83,7 +90,7 @@ def _network(features: str, published: Callable[..., nn.Module], debug: Callable
 def _conv(num_filters: Sequence[int], **fields: Any) -> Network:
     few = [16] * len(num_filters)
     return _network(
-        "chunks64",
+        ("chunks64",),
         functools.partial(ConvPool, num_filters=num_filters, **fields),
         functools.partial(ConvPool, num_filters=few, **fields),
     )
@@ -91,7 +98,7 @@ def _conv(num_filters: Sequence[int], **fields: Any) -> Network:
 
 def _dense(num_hidden: Sequence[int]) -> Network:
     layers = functools.partial(Mlp, num_hidden=num_hidden, dropout=0.0)
-    return _network("chunk26", layers, layers)
+    return _network(("chunk26", "chunks64"), layers, layers)
 
 
 STANFORD: dict[str, Network] = {

@@ -72,6 +72,14 @@ def test_most_votes_are_the_answer_of_the_support_vector_machine(num_classes: in
     np.testing.assert_allclose(shares_MK * num_pairs, np.round(shares_MK * num_pairs), atol=1e-5)
 
 
+def test_the_linear_machine_draws_straight_lines_through_pairs_of_classes() -> None:
+    x_ND, y_N = data(150, 4)
+    assert {point["C"] for point in CLASSIFIERS["linear-svm"].grid} >= {2.0**-10, 2.0**-4, 1.0}
+    expected = SVC(kernel="linear", C=0.25).fit(x_ND, y_N).predict(x_ND)
+    shares_NK = answers("linear-svm", x_ND, y_N, x_ND, {"C": 0.25})
+    np.testing.assert_array_equal(shares_NK.argmax(axis=1), expected)
+
+
 def test_a_rare_class_weighs_as_much_as_a_frequent_one() -> None:
     rng = np.random.default_rng(0)
     y_N = np.repeat([0, 1], [190, 10])

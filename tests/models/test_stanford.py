@@ -47,9 +47,13 @@ def test_parameters_layer_by_layer(name: str, layers: list[int], total: int) -> 
     assert not list(model.buffers())
 
 
-@pytest.mark.parametrize(("name", "layers"), [("fc2", [1_728, 455]), ("fc3", [1_728, 4_160, 455])])
-def test_dense_networks_have_one_and_two_hidden_layers_over_26_features(name: str, layers: list[int]) -> None:
-    model = STANFORD[name].sizes["published"]((26,), 7)
+@pytest.mark.parametrize(("shape", "first"), [((26,), 1_728), (SHAPE, 524_352)])
+@pytest.mark.parametrize(("name", "others"), [("fc2", [455]), ("fc3", [4_160, 455])])
+def test_dense_networks_have_one_and_two_hidden_layers_over_26_features_or_a_spectrogram(
+    name: str, others: list[int], shape: tuple[int, ...], first: int
+) -> None:
+    model, layers = STANFORD[name].sizes["published"](shape, 7), [first, *others]
+    assert model(torch.zeros(2, *shape)).shape == (2, 7)
     assert [count(layer) for layer in model.modules() if isinstance(layer, nn.Linear)] == layers
     assert all(layer.p == 0 for layer in model.modules() if isinstance(layer, nn.Dropout))
 
@@ -60,7 +64,7 @@ def test_all_of_the_reports_networks_are_trained_for_400_epochs() -> None:
     for name, network in STANFORD.items():
         assert network.training.epochs == 400
         assert (network.unit, network.batching) == ("row", "shuffle")
-        assert network.features == (("chunks64",) if name in CONVOLUTIONAL else ("chunk26",))
+        assert network.features == (("chunks64",) if name in CONVOLUTIONAL else ("chunk26", "chunks64"))
 
 
 def by_hand(state: dict[str, torch.Tensor], chunk_HWS: torch.Tensor, leak: float) -> torch.Tensor:
