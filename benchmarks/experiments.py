@@ -24,7 +24,9 @@ PARTS: list[tuple[str, Choice, tuple[str, ...], int | None]] = [
     ("keesing2020", Choice(columns=("SVM", "SVM-nested")), ("emodb", "ravdess"), None),
     (
         "stanford2015",
-        Choice(columns=("R1", "R2", "SVM", "softmax", "FC2", "R1+lda", "R1+qda", "R1+gmm"), epochs=40),
+        Choice(
+            columns=("R1", "R2", "SVM", "softmax", "FC2", "FC2-spectrogram", "R1+lda", "R1+qda", "R1+gmm"), epochs=40
+        ),
         ("emodb",),
         None,
     ),

@@ -14,6 +14,8 @@ from raysee.models.classical import Classifier, Indices, Parameters, choose, fit
 Array = npt.NDArray[np.float32]
 
 ALL = pytest.mark.parametrize("name", CLASSIFIERS)
+#: Parameters with which each tells apart what lies apart, where the first of its grid are too weak.
+APART: dict[str, Parameters] = {"svm": {"C": 4.0, "gamma": 1 / 64}, "linear-svm": {"C": 1.0}}
 
 
 def data(num: int, num_classes: int, num_columns: int = 5, spread: float = 1.0, seed: int = 0) -> tuple[Array, Indices]:
@@ -49,7 +51,7 @@ def test_the_grid_is_that_of_keesing_et_al() -> None:
 @pytest.mark.parametrize("num_classes", [2, 3, 7])
 def test_everyone_tells_apart_what_lies_apart(name: str, num_classes: int) -> None:
     x_ND, y_N = data(120, num_classes, spread=6.0)
-    shares_NK = answers(name, x_ND, y_N, x_ND, {"C": 4.0, "gamma": 1 / 64} if name == "svm" else None)
+    shares_NK = answers(name, x_ND, y_N, x_ND, APART.get(name))
     assert shares_NK.shape == (120, num_classes)
     assert shares_NK.dtype == np.float32
     np.testing.assert_allclose(shares_NK.sum(axis=1), 1, rtol=1e-5)
@@ -96,7 +98,7 @@ def test_a_class_of_one_example_is_an_answer_too(name: str) -> None:
     x_ND, y_N = data(40, 3, spread=6.0)
     x_ND = np.concatenate([x_ND[y_N < 2], np.full((1, 5), 50, np.float32)])
     y_N = np.append(y_N[y_N < 2], 2)
-    shares_NK = answers(name, x_ND, y_N, x_ND, {"C": 4.0, "gamma": 1 / 64} if name == "svm" else None)
+    shares_NK = answers(name, x_ND, y_N, x_ND, APART.get(name))
     assert np.isfinite(shares_NK).all()
     assert shares_NK[-1].argmax() == 2
 
