@@ -28,8 +28,10 @@ def corpora() -> None:
 
 
 def manifest(
-    corpus: Annotated[str, typer.Argument(help="A corpus by name, e.g. emodb or ravdess.")],
-    source: Annotated[str, typer.Argument(help="The corpus's root folder.")],
+    corpus: Annotated[str, typer.Argument(help="A corpus by name, e.g. emodb, or a name for one of your own.")],
+    source: Annotated[
+        str, typer.Argument(help="Its root folder; of your own a table (CSV, Parquet), an audformat or Lhotse folder.")
+    ],
     to: Lake,
     option: Annotated[
         list[str] | None, typer.Option(help="A choice that the corpus leaves, NAME=VALUE; see `raysee corpora`.")

@@ -26,7 +26,11 @@ def train(
     model: Annotated[str, typer.Option(help="A network or a classifier by name, e.g. aldeneh.")] = "aldeneh",
     features: Annotated[str, typer.Option(help="A front-end by name; by default the model's published one.")] = "",
     protocol: Annotated[
-        str, typer.Option(help="strict; paper or code, as Keesing et al. 2020; others are named after what leaks.")
+        str,
+        typer.Option(
+            help="strict; paper or code, as Keesing et al. 2020; others are named after their document, and most leak: "
+            "README has them all."
+        ),
     ] = "strict",
     labels: Annotated[str, typer.Option(help="Only these of the corpus's labels, comma-separated.")] = "",
     size: Annotated[Size, typer.Option(help="The network as published, or one that fits in seconds.")] = "published",
@@ -136,6 +140,7 @@ def reproduce(
     size: Annotated[Size, typer.Option(help="The networks as published, or such that fit in seconds.")] = "published",
     epochs: Annotated[int, typer.Option(min=0, help="Passes over the training part; 0: as published.")] = 0,
     repeats: Annotated[int, typer.Option(min=0, help="Cross-validations with different seeds; 0: as published.")] = 0,
+    seed: Annotated[int, typer.Option(help="All random choices follow from it.")] = 0,
     precision: Annotated[Precision, typer.Option(help="bfloat16: mixed precision.")] = "float32",
     hop_ms: Annotated[int, typer.Option(min=0, help="Between windows that slide; 0: as published.")] = 0,
     initial: Annotated[str, typer.Option(help="A safetensors file of AlexNet's ImageNet weights.")] = "",
@@ -161,6 +166,7 @@ def reproduce(
         size=size,
         epochs=epochs,
         repeats=repeats,
+        seed=seed,
         precision=precision,
         hop_ms=hop_ms,
         initial=initial,

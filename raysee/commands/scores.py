@@ -44,7 +44,8 @@ def score(
         str,
         typer.Option(
             help="Of speech, by name; by default the best that is installed. "
-            "none: recordings are utterances already, as a corpus's clips, and each is heard whole."
+            "none: recordings are utterances already, as a corpus's clips, and each is heard whole, if it has 60 s "
+            "at most."
         ),
     ] = "",
     max_s: Annotated[
@@ -63,7 +64,7 @@ def score(
     model_actors: Annotated[
         int, typer.Option(min=0, help="Models in processes of their own; by default each worker has one.")
     ] = 0,
-    gpus: Annotated[float, typer.Option(min=0, max=1, help="Of a GPU, for each model; 0: a CPU core.")] = 0,
+    gpus: Annotated[float, typer.Option(min=0, max=1, help="Of a GPU, for each model; 0: none.")] = 0,
     max_rejects: Annotated[
         float, typer.Option(min=0, max=1, help=f"A higher share of rejects ends with exit code {MANY_REJECTS}.")
     ] = 0.05,

@@ -555,6 +555,7 @@ def test_an_experiment_prints_its_table_and_draws_its_page(home: Home) -> None:
     assert left_out.group() in table
     assert left_out.group().strip() in local(ran.place).read_text()
     assert raysee(f"{words} --table-only").out == separator + table
+    assert "owed: not trained yet." in raysee(f"{words} --seed 1 --table-only").out, "another seed, another training"
     assert raysee(f"{words} --plan").out == (
         f"  emodb aldeneh logmel40 paper: 1 finished\n0 trainings: 0.0 s of one CPU core\n{left_out.group()}"
     )
