@@ -16,7 +16,7 @@ from raysee.corpora import CORPORA, exchange, table
 from raysee.corpora import corpus as corpus_of
 from raysee.corpora.corpus import AUDIO_ENDINGS, Clip, Corpus, LeftOut, Tree, is_hidden
 from raysee.emotions import FINGERPRINT, canonical
-from raysee.errors import ConfigurationError, CorpusError
+from raysee.errors import ConfigurationError, CorpusError, unknown
 from raysee.receipts import Receipt, Stage
 from raysee.storage import FileInfo
 from raysee.synthesis.marker import is_synthetic, lie_in_marked_folders
@@ -46,8 +46,14 @@ def manifest(
     """
     began = time.perf_counter()
     root, source = storage.normalise(root), storage.normalise(source)
-    given = None if corpus_name in CORPORA else _given(source)
-    known = None if given else corpus_of(corpus_name)
+    known = CORPORA.get(corpus_name)
+    given = None if known else _given(source)
+    if not (known or given):
+        raise ConfigurationError(
+            f"{unknown('corpus', corpus_name, CORPORA)} One of your own is a table ({', '.join(table.ENDINGS)}), or a "
+            f"folder of this machine with {exchange.HEADER} (audformat), or with {exchange.RECORDINGS} and "
+            f"{exchange.SUPERVISIONS} (Lhotse)."
+        )
     chosen = known.choose(options or {}) if known else {}
     place = lake.utterances(root, corpus_name)
     config = {

@@ -272,7 +272,7 @@ SCORE = f"score {{home}}/calls {WHO} --model {{run}}"
         (MANIFEST + " --to gs://bucket/lake", "'gs://bucket/lake' is not a place .*give s3://bucket"),
         (MANIFEST + " --to {home}/foreign/readme.txt", "readme.txt.*cannot be used.*"),
         # unknown names
-        ("manifest emo-db {home}/audio --to {out}", "Unknown corpus 'emo-db'; choose one of: cafe, "),
+        ("manifest emo-db {home}/audio --to {out}", "Unknown corpus 'emo-db'; choose one of: cafe, .*Lhotse"),
         (
             "extract --corpus emo-db --features logmel40 --to {out}",
             "Unknown corpus 'emo-db'; choose one of: cafe, ",
