@@ -142,7 +142,7 @@ ALEXNET_IMAGE = Network(
     unit="row",
     training=badshah.TRAINING,
     sizes={"published": AlexNet, "debug": _DEBUG},
-    batching="shuffle",
+    batching="even",
     standardise=False,
 )
 
@@ -153,7 +153,7 @@ ALEXNET_FINE_TUNED = Network(
     unit="row",
     training=badshah.TRAINING.model_copy(update={"learning_rate": 0.001}),
     sizes={"published": AlexNet, "debug": _DEBUG},
-    batching="shuffle",
+    batching="even",
     standardise=False,
 )
 

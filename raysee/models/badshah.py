@@ -10,7 +10,7 @@ and on ReLU after dense layers (as in AlexNet).
 It was trained in Caffe by DIGITS 3.0, whose ways are taken where the paper is silent: the mean picture of the training
 part is subtracted from colours of 0 to 255, weights start as in the AlexNet that comes with it, the first two
 convolutions are followed by its response normalisation (but not in the literal network, of which the text has every
-layer), momentum is 0.9 and weight decay 0.0005 (github.com/NVIDIA/DIGITS of 2015:
+layer), no batch is smaller than the others, momentum is 0.9 and weight decay 0.0005 (github.com/NVIDIA/DIGITS of 2015:
 digits/standard-networks/caffe/alexnet.prototxt and digits/model/tasks/caffe_train.py; versions from pull request 792
 of May 2016 on decay weights by a hundredth of the learning rate). Not taken: biases learn twice as fast there and do
 not decay, and every second picture is mirrored.
@@ -174,7 +174,7 @@ def _network(pooled: tuple[bool, ...], normed: tuple[bool, ...]) -> Network:
             "published": published,
             "debug": functools.partial(published, num_filters=(16, 16, 32), num_hidden=128),
         },
-        batching="shuffle",
+        batching="even",
         standardise=False,
     )
 

@@ -33,7 +33,9 @@ class Network:
     unit: Literal["clip", "row", "window"]
     training: TrainingConfig  # the published one
     sizes: dict[str, Callable[..., nn.Module]]  # size -> (shape of a row, num_labels, options by keyword) -> network
-    batching: Literal["length", "shuffle"] = "length"  # fixed batches of clips of like length, or new ones each epoch
+    #: Fixed batches of clips of like length; new ones each epoch; or new ones that are all as large as each other, give
+    #: or take one example: Caffe has no small last batch, because it goes on with the next pass.
+    batching: Literal["length", "shuffle", "even"] = "length"
     length_multiple: int = 1  # clips are zero-padded at their end to a multiple of so many rows,
     min_length: int = 1  # and to so many at least,
     max_length: int | None = None  # after they are cut to their first so many

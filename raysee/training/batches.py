@@ -50,6 +50,7 @@ class Cut:
 
     def __init__(self, spec: Network, length: Indices, positions: Indices, batch_size: int) -> None:
         self._length, self._positions, self._batch_size = length, positions, batch_size
+        self._even = spec.batching == "even"
         self.fixed = spec.unit == "clip" and spec.batching == "length"
 
     @functools.cached_property
@@ -67,6 +68,8 @@ class Cut:
         return self._cut(self._positions[order])
 
     def _cut(self, positions: Indices) -> list[Indices]:
+        if self._even and len(positions):
+            return np.array_split(positions, -(-len(positions) // self._batch_size))
         return [positions[first : first + self._batch_size] for first in range(0, len(positions), self._batch_size)]
 
 
