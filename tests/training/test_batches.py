@@ -82,6 +82,23 @@ def test_other_batches_each_epoch_where_the_network_wants_it() -> None:
         assert batch.values[:, 0, 0].tolist() == batch.positions.tolist(), "each with its own values"
 
 
+@given(num=st.integers(1, 300), batch_size=st.integers(1, 40))
+def test_even_batches_have_one_example_more_or_less(num: int, batch_size: int) -> None:
+    fed = batches([clip(3, float(number)) for number in range(num)], spec(batching="even"), batch_size)
+    for made in (fed.shuffled(), fed.in_order()):
+        parts = [batch.positions.tolist() for batch in made]
+        sizes = {len(part) for part in parts}
+        assert sorted(position for part in parts for position in part) == list(range(num))
+        assert max(sizes) <= batch_size
+        assert max(sizes) - min(sizes) <= 1
+        assert len(parts) == -(-num // batch_size)
+
+
+def test_what_was_trained_in_caffe_has_even_batches() -> None:
+    even = {name for name, network in MODELS.items() if network.batching == "even"}
+    assert even == {"badshah", "badshah-literal", "alexnet", "alexnet-fine-tuned"}
+
+
 def test_rows_and_windows_are_cut_out_of_their_clips() -> None:
     rng = np.random.default_rng(0)
     pictures = [rng.standard_normal((length, 4, 3)).astype(np.float32) for length in (4, 6)]
