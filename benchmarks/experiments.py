@@ -19,8 +19,8 @@ from raysee.experiments.table import Line
 from raysee.report.experiment import write_experiment
 
 
-def _badshah(protocol: str) -> Choice:
-    return Choice(columns=("fresh",), protocol=protocol, precision="bfloat16")
+def _badshah(protocol: str, seed: int = 0) -> Choice:
+    return Choice(columns=("fresh",), protocol=protocol, seed=seed, precision="bfloat16")
 
 
 #: Experiment, what is chosen of it, its corpora, and how many folds; None: all.
@@ -41,7 +41,8 @@ PARTS: list[tuple[str, Choice, tuple[str, ...], int | None]] = [
     ("alexnet-ravdess", Choice(columns=("windows",), hop_ms=500), ("ravdess",), None),
     ("keesing2020", Choice(columns=("L",), repeats=1, precision="bfloat16"), ("emodb",), None),
     ("badshah2017", _badshah("badshah2017-spectrogram"), ("emodb",), 1),
-    ("badshah2017", _badshah("badshah2017"), ("emodb",), 1),
+    # With the first seed it dies in the second pass, and answers by how frequent classes are for good.
+    ("badshah2017", _badshah("badshah2017", seed=1), ("emodb",), 1),
     ("badshah2017", _badshah("badshah2017-speaker"), ("emodb",), 1),
     ("keesing2020", Choice(columns=("O",), repeats=1, precision="bfloat16"), ("emodb",), None),
 ]
@@ -91,6 +92,7 @@ def row(name: str, line: Line) -> dict[str, Any]:
         "epochs": line.config.training.epochs,
         "precision": line.config.training.precision,
         "repeats": line.config.repeats,
+        "seed": line.config.training.seed,
         "trainings": line.num_trainings,
         "remark": ", ".join(filter(None, [line.remark, line.incomparable])),
     }
