@@ -83,7 +83,7 @@ class ResponseNorm(nn.Module):
 class Badshah(nn.Module):
     """Pictures (B, H, W, 3) in [0, 1] -> logits (B, C).
 
-    `pooled` says after which convolutions the maximum is taken, `normed` after which responses are normalised before it.
+    `pooled` says after which convolutions the maximum is taken, `normed` after which responses are normalised.
 
     Raises ConfigurationError where a picture is smaller than the kernels together reach.
     """
