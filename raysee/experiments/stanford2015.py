@@ -17,7 +17,7 @@ from raysee.evaluation.metrics import confusions_by
 from raysee.evaluation.protocols import protocol
 from raysee.experiments.experiment import Choice, Claim, Derived, Experiment, Run
 from raysee.experiments.readings import Value
-from raysee.models import CLASSIFIERS, published
+from raysee.models import CLASSIFIERS
 from raysee.models.classical import fit_predict
 from raysee.report.published import STANFORD_2015, STANFORD_NOTES
 
@@ -51,8 +51,7 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
     runs: list[Run | Derived] = []
     for column in wanted:
         if column in _MODELS:
-            features = "chunks64" if column.endswith(_SPECTROGRAM) else ""
-            config = together(_MODELS[column], features=features)
+            config = together(_MODELS[column], **({"features": "chunks64"} if column.endswith(_SPECTROGRAM) else {}))
             claims = [_by_chunk(column, column, "data", *_NOTES.get(column, ()))]
             if column == "R1":
                 # Where whole clips are split, all of a clip's chunks are tested and averaged.
@@ -64,7 +63,7 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
             claim = Claim(f"{column}, files", "accuracy", STANFORD_2015.get(column), ("LSTM",), _ALONE)
             runs.append(Run(config, (claim,)))
         elif column == _AUGMENTED:
-            config = _configure(choice, _ALONE, _MODELS["R1"], "chunks64-augmented")
+            config = _configure(choice, _ALONE, _MODELS["R1"], augmented="chunks64-augmented")
             claim = Claim("R7", "example accuracy", STANFORD_2015["R7"], ("R7",), _ALONE)
             runs.append(Run(config, (claim,), "" if "enterface" in corpora else _NO_ENTERFACE))
     r1, r3 = together(_MODELS["R1"]), together(_MODELS["R3"])
@@ -83,17 +82,14 @@ def _by_chunk(what: str, column: str, *notes: str) -> Claim:
     return Claim(what, "example accuracy", published, (*notes, "cleaned", "epochs"), _CORPORA)
 
 
-def _configure(
-    choice: Choice, corpora: Sequence[str], model: str, augmented: str = "", features: str = ""
-) -> RunConfig:
+def _configure(choice: Choice, corpora: Sequence[str], model: str, **fields: Any) -> RunConfig:
     return choice.configure(
         model=model,
         # A network over all chunks of a file sees files, which are then what is shuffled.
         protocol=choice.protocol or ("stanford2015-file" if model in _SEQUENCES.values() else "stanford2015"),
         corpora=tuple(corpora),
         labels=tuple(label for label in _LABELS if any(label in CORPORA[corpus].labels for corpus in corpora)),
-        features=features or ("chunk26" if model in CLASSIFIERS else published(model)[0][0]),
-        augmented=augmented,
+        **fields,
     )
 
 
