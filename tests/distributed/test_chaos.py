@@ -89,12 +89,15 @@ def test_a_store_that_fails_now_and_then_costs_no_call(
     assert len(proxy.faults) > 10
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
     run(command)
-    said = ("call_id", "channel", "talk_s", "shares")
     ours, theirs = (
-        sorted(([row[name] for name in said] for row in rows(one, "calls", schema.CALLS)), key=repr)
+        sorted(rows(one, "calls", schema.CALLS), key=lambda row: (row["call_id"], row["channel"]))
         for one in (scores, whole[0])
     )
-    assert ours == theirs
+    for name in ("call_id", "channel", "talk_s"):
+        assert [row[name] for row in ours] == [row[name] for row in theirs]
+    # The second start's batches are smaller, and the last bit of a float32 is theirs.
+    for our_row, their_row in zip(ours, theirs, strict=True):
+        assert our_row["shares"] == pytest.approx(their_row["shares"], abs=1e-6)
 
 
 def test_a_recording_that_kills_its_workers_is_rejected_and_the_others_are_scored(
