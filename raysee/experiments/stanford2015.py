@@ -52,10 +52,11 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
     for column in wanted:
         if column in _MODELS:
             config = together(_MODELS[column], **({"features": "chunks64"} if column.endswith(_SPECTROGRAM) else {}))
-            claims = [_by_chunk(column, column, "data", *_NOTES.get(column, ()))]
+            trained = () if _MODELS[column] in CLASSIFIERS else ("epochs",)
+            claims = [_by_chunk(column, column, "data", *_NOTES.get(column, ()), *trained)]
             if column == "R1":
                 # Where whole clips are split, all of a clip's chunks are tested and averaged.
-                notes = ("data", *(["ER1"] if protocol(config.protocol).split == "example" else []))
+                notes = ("data", "epochs", *(["ER1"] if protocol(config.protocol).split == "example" else []))
                 claims.append(Claim("ER1: R1 averaged over time", "accuracy", STANFORD_2015["ER1"], notes, _CORPORA))
             runs.append(Run(config, tuple(claims)))
         elif column in _SEQUENCES:
@@ -68,7 +69,7 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
             runs.append(Run(config, (claim,), "" if "enterface" in corpora else _NO_ENTERFACE))
     r1, r3 = together(_MODELS["R1"]), together(_MODELS["R3"])
     if _ENSEMBLES in wanted:
-        runs.append(Derived((r1, r3), together_accuracy, _by_chunk("ER2: R1 and R3", "ER2", "data", "R3")))
+        runs.append(Derived((r1, r3), together_accuracy, _by_chunk("ER2: R1 and R3", "ER2", "data", "R3", "epochs")))
     for name in _ON_CLASS_SCORES:
         column = f"R1+{name}"
         if column in wanted:
@@ -79,7 +80,7 @@ def plan(corpora: Sequence[str], choice: Choice) -> list[Run | Derived]:
 
 def _by_chunk(what: str, column: str, *notes: str) -> Claim:
     published = STANFORD_2015[column.removesuffix(_SPECTROGRAM)]
-    return Claim(what, "example accuracy", published, (*notes, "cleaned", "epochs"), _CORPORA)
+    return Claim(what, "example accuracy", published, (*notes, "cleaned"), _CORPORA)
 
 
 def _configure(choice: Choice, corpora: Sequence[str], model: str, **fields: Any) -> RunConfig:

@@ -41,3 +41,4 @@ class Network:
     max_length: int | None = None  # after they are cut to their first so many
     masks: bool = False  # forward(batch, lengths), lengths (B,): padding has no influence
     standardise: bool = True  # each column (last axis), before rows are cut or padded
+    version: int = 1  # raised when layers, first weights or batches change what it learns

@@ -52,6 +52,7 @@ class Card(BaseModel):
     config: RunConfig
     protocol: Protocol
     chosen_epoch: int
+    network_version: int = 1
     front_end: dict[str, Any]
     front_end_fingerprint: str
     mean: list[float] | None  # of the training part; None: each speaker's own, or no standardisation
@@ -129,6 +130,7 @@ def deliver(
         config=config,
         protocol=protocol(config.protocol),
         chosen_epoch=fitted.chosen_epoch,
+        network_version=network(config.model).version,
         front_end=made_by.model_dump(),
         front_end_fingerprint=made_by.fingerprint(),
         mean=fitted.mean,
@@ -166,7 +168,7 @@ def save(run: str, weights: dict[str, torch.Tensor], card: Card) -> None:
 def load_card(run: str, fingerprint: str = "") -> Card:
     """The card of the model below `run`.
 
-    ConfigurationError where it is not one, its front-end has changed, or it is of another model than that of
+    ConfigurationError where it is not one, its front-end or its network has changed, or it is of another model than that of
     `fingerprint`, if one is given.
     """
     uri = storage.join(run, "model.json")
@@ -181,12 +183,18 @@ def load_card(run: str, fingerprint: str = "") -> Card:
             f"{run} holds the model {card.fingerprint} by now, and this start began with {fingerprint}: start again "
             "with the one that is wanted; what is finished is kept."
         )
+    again = f"train it again, or use the version that it was trained with ({card.versions.get('raysee', 'unknown')})."
     current = front_end(card.config.features)
     if current.fingerprint() != card.front_end_fingerprint:
         raise ConfigurationError(
             f"The model was trained on {card.config.features} {card.front_end_fingerprint}, this version of raysee "
-            f"makes {current.fingerprint()}: train it again, or use the version that it was trained with "
-            f"({card.versions.get('raysee', 'unknown')})."
+            f"makes {current.fingerprint()}: {again}"
+        )
+    version = network(card.config.model).version
+    if version != card.network_version:
+        raise ConfigurationError(
+            f"The model is version {card.network_version} of {card.config.model}, this version of raysee has version "
+            f"{version}: {again}"
         )
     return card
 

@@ -43,6 +43,8 @@ class Inputs:
             "utterances": {name: receipt.fingerprint for name, receipt in self.listed.items()},
             "features": {name: receipt.fingerprint for name, receipt in self.made.items()},
         }
+        if self.config.model in MODELS and (version := MODELS[self.config.model].version) > 1:
+            told["network"] = version
         if len(self.listed) > 1 and (shared := {name: voices(name) for name in self.listed if voices(name) != name}):
             told["voices"] = shared
         if self.altered:

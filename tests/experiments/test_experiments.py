@@ -137,6 +137,7 @@ def test_fully_connected_nets_are_run_on_both_inputs_that_the_report_may_mean() 
     runs = EXPERIMENTS["stanford2015"].plan(["emodb"], Choice(columns=("FC2", "FC2-spectrogram", "SVM")))
     said = [(run.config.model, run.config.features, run.claims[0].published) for run in runs if isinstance(run, Run)]
     assert said == [("fc2", "chunk26", 0.273), ("fc2", "chunks64", 0.273), ("linear-svm", "chunk26", 0.237)]
+    assert ["epochs" in run.claims[0].notes for run in runs if isinstance(run, Run)] == [True, True, False]
 
 
 def lines_of(name: str, corpora: Sequence[str], column: str, **choice: Any) -> list[Line]:

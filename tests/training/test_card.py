@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -119,6 +120,15 @@ def test_features_that_are_made_otherwise_today_are_refused(run: str) -> None:
     rewrite(run, front_end_fingerprint="000000000000")
     with pytest.raises(ConfigurationError, match=r"logmel40 000000000000, .* makes ff299f2f5080: .*0\.1\.0"):
         load(run)
+
+
+def test_a_network_that_learns_otherwise_today_is_refused(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its weights may still fit: a layer without any is new."""
+    monkeypatch.setitem(MODELS, "aldeneh", dataclasses.replace(MODELS["aldeneh"], version=2))
+    with pytest.raises(ConfigurationError, match=r"version 1 of aldeneh, .* has version 2: .*0\.1\.0"):
+        load(run)
+    rewrite(run, network_version=2)
+    load(run)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import collections
+import dataclasses
 import itertools
 import pathlib
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from raysee.config import RunConfig, TrainingConfig, fingerprint
 from raysee.emotions import canonical
 from raysee.errors import ConfigurationError
 from raysee.features import front_end
+from raysee.models import MODELS
 from raysee.receipts import Receipt
 from raysee.training.fit import FoldResult, fit_fold
 from raysee.training.inputs import find
@@ -163,6 +165,13 @@ def test_the_same_labels_are_the_same_run_however_they_are_given(root: str) -> N
     assert named.identity == every.identity
     assert fewer.labels == ["anger", "neutral"]
     assert fewer.identity != every.identity
+
+
+def test_a_network_that_learns_otherwise_has_runs_of_its_own(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = find(root, ACROSS)
+    before = inputs.identity
+    monkeypatch.setitem(MODELS, ACROSS.model, dataclasses.replace(MODELS[ACROSS.model], version=2))
+    assert inputs.identity == {**before, "network": 2}
 
 
 def test_without_a_scheme_the_corpora_keep_their_own_labels(root: str) -> None:
