@@ -168,8 +168,8 @@ def save(run: str, weights: dict[str, torch.Tensor], card: Card) -> None:
 def load_card(run: str, fingerprint: str = "") -> Card:
     """The card of the model below `run`.
 
-    ConfigurationError where it is not one, its front-end or its network has changed, or it is of another model than that of
-    `fingerprint`, if one is given.
+    ConfigurationError where it is not one, its front-end or its network has changed, or it is of another model than
+    that of `fingerprint`, if one is given.
     """
     uri = storage.join(run, "model.json")
     try:
