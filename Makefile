@@ -17,11 +17,11 @@ demo: venv  ## the main job from end to end; CORPUS=emodb DATA=/path for real re
 test: lint types  ## lint, type check, tests; in two processes, because those that start Ray mostly wait
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-chaos: venv  ## nights that are killed at 20 random moments, compared row by row with one that was not
-	@RAYSEE_CHAOS_KILLS=20 $(BIN)/python -m pytest tests/distributed/test_chaos.py
+chaos: venv  ## nights that are killed at 20 random moments, an object store that fails, a training whose machine is lost
+	@RAYSEE_AT_LENGTH=1 RAYSEE_CHAOS_KILLS=20 $(BIN)/python -m pytest tests/distributed/test_chaos.py tests/distributed/test_large.py
 
 cluster: venv  ## every job on a cluster of this machine, and a node that is lost in a training
-	@RAYSEE_EVERY_JOB=1 $(BIN)/python -m pytest tests/distributed/test_submit.py
+	@RAYSEE_AT_LENGTH=1 $(BIN)/python -m pytest tests/distributed/test_submit.py
 
 lint: venv  ## ruff
 	@$(BIN)/ruff check .

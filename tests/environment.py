@@ -2,8 +2,15 @@
 
 import os
 
+import pytest
+
 # By default Ray's workers are nicer than the tests beside them, which then leave them nothing of a small machine.
 NICENESS = {"RAY_worker_niceness": "0"}
+
+
+at_length = pytest.mark.skipif(
+    "RAYSEE_AT_LENGTH" not in os.environ, reason="make chaos or make cluster runs it: it takes minutes"
+)
 
 
 def without_ray(**more: str) -> dict[str, str]:

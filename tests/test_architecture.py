@@ -1,6 +1,7 @@
 """What DESIGN.md promises of the source tree: who may import what, and that it stays readable."""
 
 import ast
+import functools
 import pathlib
 import subprocess
 import sys
@@ -17,6 +18,7 @@ LONGEST = 300
 NOT_TEXT = {".gif", ".jpg", ".parquet", ".pdf", ".png", ".pyc"}
 
 
+@functools.cache
 def imports(path: pathlib.Path) -> set[str]:
     """Every module that a file imports anywhere, in functions too; `from a import b` counts as a and as a.b."""
     found = set()

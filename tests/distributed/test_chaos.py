@@ -1,7 +1,7 @@
 """A night that is killed at random moments, again and again, has the rows of one that was not.
 
 `make test` kills once; `make chaos` 20 times (RAYSEE_CHAOS_KILLS), from a seed that a failure
-prints (RAYSEE_CHAOS_SEED).
+prints (RAYSEE_CHAOS_SEED), and has the object store fail (RAYSEE_AT_LENGTH).
 """
 
 import contextlib
@@ -21,6 +21,7 @@ from raysee import schema, storage
 from raysee.scoring import batches, ledger
 from raysee.synthesis.calls import write_calls
 
+from ..environment import at_length
 from ..faulty_s3 import FaultyS3, Request
 from . import killing
 
@@ -69,6 +70,7 @@ def test_nights_that_are_killed_again_and_again_are_nights(
         assert_alike(place, whole[0], f"after {killed}, RAYSEE_CHAOS_SEED={SEED}")
 
 
+@at_length
 def test_a_store_that_fails_now_and_then_costs_no_call(
     words: list[str], whole: tuple[str, float], bucket: str, s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,8 @@
-"""One training over two workers beside one process; killed at different places; more data than the object store holds.
+"""One training over two workers, of which one is killed, beside one process; more data than the object store holds.
 
 The features are made up, so long that all clips together are more than the smallest object store that Ray has; the
 classes are told apart by a column each. Of 120 clips that are trained on the batches have 17, and the last one 1: no
-share is even, and once a worker has none.
+share is even, and once a worker has none. `make chaos` also loses the machine, with an object store that is too small.
 """
 
 import json
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -48,7 +48,7 @@ from raysee.training.predict import predict_clips
 from raysee.training.store import contents, find_parts, outline
 from raysee.training.work import prepare
 
-from ..environment import without_ray
+from ..environment import at_length, without_ray
 
 STORE_BYTES = 80_000_000  # Ray takes no less than 75 MiB
 PATIENCE_S = 400.0  # of seconds that a box with other work has taken
@@ -124,10 +124,37 @@ def small_lake(ray_session: None, emodb_tree: pathlib.Path, tmp_path_factory: py
     return root
 
 
+class Disturbed(NamedTuple):
+    stage: Stage
+    epochs: list[int]  # after which its workers were started
+
+
 @pytest.fixture(scope="module")
-def two_workers(long_lake: pathlib.Path) -> Stage:
-    shutil.copytree(long_lake, long_lake.with_name("undisturbed"))
-    return train_large(str(long_lake.with_name("undisturbed")), CONFIG, workers=(1, 2))
+def disturbed(long_lake: pathlib.Path) -> Disturbed:
+    """A training of which a worker is killed after the second epoch."""
+    return with_a_lost_worker(long_lake)
+
+
+@pytest.fixture(scope="module")
+def two_workers(disturbed: Disturbed) -> Stage:
+    return disturbed.stage
+
+
+def with_a_lost_worker(lake: pathlib.Path) -> Disturbed:
+    """Its first worker is killed once the second epoch is kept."""
+    epochs: list[int] = []
+    killed: list[int] = []
+
+    def on_progress(done: int, total: int, remark: str) -> None:
+        if remark.endswith("workers"):
+            epochs.append(done)
+        if done == 2 and not killed:
+            killed.append(train_workers()[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    stage = train_large(str(lake), CONFIG, workers=(2, 2), on_progress=on_progress)
+    assert killed
+    return Disturbed(stage, epochs)
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +236,7 @@ def test_the_shares_of_three_workers_are_the_batches_of_one_process(
 
 
 def test_two_workers_are_one_process_with_the_same_batches(two_workers: Stage, one_process: FoldResult) -> None:
-    assert two_workers.receipt.details["workers"] == 2, "as many as there is room for"
+    assert two_workers.receipt.details["workers"] == 2
     curve = fitted(two_workers).curve
     assert len(curve) == len(one_process.curve) == 3
     for ours, its in zip(curve, one_process.curve, strict=True):
@@ -252,7 +279,8 @@ def test_the_figures_are_those_of_the_model_that_is_delivered(small_lake: pathli
     """Each worker's batch norm has seen other clips: what is validated must be what is kept, on each of them."""
     fields = {"features": "spectrogram40", "model": "zhao", "size": "debug", "options": {}}
     config = CONFIG.model_copy(update={**fields, "training": CONFIG.training.model_copy(update={"epochs": 2})})
-    stage = train_large(str(small_lake), config, workers=(2, 2))
+    stage = train_large(str(small_lake), config, workers=(1, 2))
+    assert stage.receipt.details["workers"] == 2, "as many as there is room for"
     said = storage.read_table(storage.join(stage.place, "predictions.parquet"), schema.PREDICTIONS)
     model, its_card, _ = card.load(stage.place)
     assert its_card.statistics is not None
@@ -304,24 +332,33 @@ train_large(sys.argv[1], RunConfig.model_validate_json(sys.argv[2]), workers=(2,
 """
 
 
+def test_a_lost_worker_costs_no_epoch(disturbed: Disturbed) -> None:
+    """That its weights are those of one process is said above."""
+    assert disturbed.epochs == [0, 2], "no epoch is done again that was kept"
+
+
+@at_length
 @pytest.mark.timeout(900)
-def test_a_lost_machine_whose_object_store_was_too_small_and_a_lost_worker(
-    long_lake: pathlib.Path, two_workers: Stage
-) -> None:
+def test_a_lost_machine_whose_object_store_was_too_small_and_a_lost_worker(long_lake: pathlib.Path) -> None:
     """Every process is killed after an epoch, and on another machine a worker after the next one.
 
     What this ends with is an undisturbed training's.
     """
+    without_runs = shutil.ignore_patterns("runs")
+    lost, whole = (
+        shutil.copytree(long_lake, long_lake.with_name(name), ignore=without_runs) for name in ("lost", "whole")
+    )
+    undisturbed = train_large(str(whole), CONFIG, workers=(2, 2))
     features = (long_lake / "features").rglob("*.parquet")
     tables = [storage.read_table(path.as_uri(), schema.FEATURES, ["clip_id", "shape"]) for path in features]
     num_bytes = sum(4 * rows * columns for table in tables for rows, columns in table["shape"].to_pylist())
     assert num_bytes * len(LABELS) / 7 > STORE_BYTES, "the clips do not fit into it"
-    place = two_workers.place.replace("/undisturbed/", "/lake/")
+    place = undisturbed.place.replace("/whole/", "/lost/")
     noted = local(place) / "folds" / "final" / "checkpoints" / "checkpoint.json"
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as logs,
         subprocess.Popen(
-            [sys.executable, "-c", STARTED, str(long_lake), CONFIG.model_dump_json(), str(STORE_BYTES)],
+            [sys.executable, "-c", STARTED, str(lost), CONFIG.model_dump_json(), str(STORE_BYTES)],
             env=without_ray(RAY_TMPDIR=logs),
             start_new_session=True,
             stdout=subprocess.DEVNULL,
@@ -340,22 +377,11 @@ def test_a_lost_machine_whose_object_store_was_too_small_and_a_lost_worker(
     before = curve_of(noted)
     assert len(before) == 1, "killed in the middle"
     assert not (local(place) / "receipt.json").exists()
-    noted_since: list[tuple[int, str]] = []
-    killed = []
-
-    def on_progress(done: int, total: int, remark: str) -> None:
-        noted_since.append((done, remark))
-        if done == 2 and not killed:
-            killed.append(train_workers()[0])
-            os.kill(killed[0], signal.SIGKILL)
-
-    again = train_large(str(long_lake), CONFIG, workers=(2, 2), on_progress=on_progress)
+    again, epochs = with_a_lost_worker(lost)
     assert (again.place, again.found) == (place, False)
-    assert killed
-    started = [done for done, remark in noted_since if remark.endswith("workers")]
-    assert started == [1, 2], "no epoch is done again that was kept"
-    assert fitted(again).curve == fitted(two_workers).curve
-    assert weights(again) == weights(two_workers), "to the last bit"
+    assert epochs == [1, 2], "no epoch is done again that was kept"
+    assert fitted(again).curve == fitted(undisturbed).curve
+    assert weights(again) == weights(undisturbed), "to the last bit"
 
 
 def curve_of(noted: pathlib.Path) -> list[Any]:

@@ -1,6 +1,6 @@
 """Jobs on a real cluster of two nodes with token authentication; a node is killed in the middle of a night.
 
-`make cluster` has every job submitted, and a node killed in the middle of a training (RAYSEE_EVERY_JOB).
+`make cluster` has every job submitted, and a node killed in the middle of a training (RAYSEE_AT_LENGTH).
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from raysee.distributed.extract import extract
 from raysee.scoring import batches
 from raysee.synthesis.trees import write_ravdess
 
-from ..environment import without_ray
+from ..environment import at_length, without_ray
 from . import killing
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -36,7 +36,6 @@ TOKEN = "a-token-that-is-nowhere-else-4f1c"
 SECRET = "a-key-that-is-nowhere-else-93ab"
 PATIENCE_S = 180.0
 CALLS = 192
-at_length = pytest.mark.skipif("RAYSEE_EVERY_JOB" not in os.environ, reason="make cluster runs it: it takes minutes")
 
 
 def free_port() -> int:
