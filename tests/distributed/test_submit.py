@@ -59,7 +59,7 @@ class Cluster:
 
     def add(self) -> None:
         """One after the other: two that start on one machine at the same moment choose the same socket."""
-        self._start(f"--address=127.0.0.1:{self._port}", "--num-cpus=4")
+        self._start(f"--address=127.0.0.1:{self._port}", "--num-cpus=2")
         deadline = time.monotonic() + PATIENCE_S
         while self._num_alive() != sum(node.poll() is None for node in self.nodes):
             assert self.nodes[-1].poll() is None, "the node has ended"
