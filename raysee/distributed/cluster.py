@@ -1,6 +1,7 @@
 """Connecting to Ray, quietly."""
 
 import contextlib
+import functools
 import logging
 import os
 import socket
@@ -26,7 +27,7 @@ def connect() -> None:
         os.environ.setdefault("RAY_num_workers_soft_limit", str(2 * num_cpus))
         try:
             _knock(address or "")
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **({} if address else local))
+            _init(**({} if address else local))
         except Exception as error:  # Ray raises a bare one where its processes do not start in time
             if address is None:
                 raise UnreachableError(
@@ -43,6 +44,17 @@ def connect() -> None:
     context.enable_fallback_to_arrow_object_ext_type = False
     for name in ("ray", "ray.data", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _init(**options: object) -> None:
+    """Start Ray, or connect to one. It gives its own processes 30 s, which a busy machine may not: then once more."""
+    start = functools.partial(ray.init, log_to_driver=False, logging_level=logging.ERROR, **options)
+    try:
+        start()
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        start()
 
 
 def check_gpus(gpus: float, actors: int = 1) -> None:

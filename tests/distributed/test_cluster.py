@@ -1,12 +1,13 @@
 """What is said where Ray itself fails."""
 
+import contextlib
 import os
 
 import pytest
 import ray
 
-from raysee.distributed.cluster import explained
-from raysee.errors import ConfigurationError, RayseeError
+from raysee.distributed.cluster import connect, explained
+from raysee.errors import ConfigurationError, RayseeError, UnreachableError
 
 
 def test_who_needs_ray_is_in_one_process(request: pytest.FixtureRequest, ray_session: None) -> None:
@@ -41,3 +42,29 @@ def test_a_mistake_of_ours_keeps_its_trace(ray_session: None) -> None:
 
     with pytest.raises(ZeroDivisionError), explained():
         ray.get(fail.remote())
+
+
+@pytest.mark.parametrize(
+    ("failures", "starts", "said"),
+    [
+        (["The current node timed out during startup."], 2, ""),
+        (["The current node timed out during startup."] * 2, 2, "Ray cannot start on this machine .*timed out"),
+        (["No room in /tmp."], 1, "Ray cannot start on this machine .*No room in /tmp"),
+    ],
+)
+def test_a_start_that_took_too_long_is_tried_once_more(
+    failures: list[str], starts: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def init(**options: object) -> None:
+        begun.append(options["address"])
+        if len(begun) <= len(failures):
+            raise Exception(failures[len(begun) - 1])
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(UnreachableError, match=said) if said else contextlib.nullcontext():
+        connect()
+    assert begun == ["local"] * starts
