@@ -2,8 +2,8 @@
 
     make bench-options RAYSEE_REAL_DATA=/path          (with emodb/ in it)
 
-EMO-DB, protocol `paper`. A row says how long the same trainings took, compiling included. About an hour on one core;
-what is finished is kept in .bench/lake and not trained again.
+EMO-DB, protocol `paper`. A row says how long the same trainings took, compiling included. Some hours on one core, of
+which --networks and --options choose; what is finished is kept in .bench/lake and not trained again.
 """
 
 import argparse
@@ -85,7 +85,6 @@ def row(what: str, with_it: Receipt, plain: Receipt) -> dict[str, Any]:
         "float32": round(statistics.median(theirs), 1),
         "float32_spread": [round(min(theirs), 1), round(max(theirs), 1)],
         "moved": round(moved, 1),
-        "moved_of_float32_spread": round(abs(moved) / (max(theirs) - min(theirs)), 2),
         "target": "moved no further than two repeats of float32 are apart",
         "seconds": round(with_it.details["work_s"]),
         "float32_seconds": round(plain.details["work_s"]),

@@ -47,7 +47,7 @@ def connect() -> None:
 
 
 def _init(**options: object) -> None:
-    """Start Ray, or connect to one. It gives its own processes 30 s, which a busy machine may not: then once more."""
+    """Start Ray, or connect to one. It gives its own processes 30 s; where a busy machine takes longer, once more."""
     start = functools.partial(ray.init, log_to_driver=False, logging_level=logging.ERROR, **options)
     try:
         start()

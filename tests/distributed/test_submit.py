@@ -62,7 +62,7 @@ class Cluster:
         self._begin(f"--address=127.0.0.1:{self._port}", "--num-cpus=2")
 
     def _begin(self, *options: str) -> None:
-        """Ray gives a node 30 s to come up, which a machine with other work may not: then once more."""
+        """Ray gives a node 30 s to come up, and a machine with other work takes longer: it is tried three times."""
         for _ in range(3):
             self._start(*options)
             deadline = time.monotonic() + PATIENCE_S
